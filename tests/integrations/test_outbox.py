@@ -28,6 +28,7 @@ from tetkik.documents import dicom
 from tetkik.errors import Unavailable
 from tetkik.integrations.calling import Answer
 from tetkik.integrations.outbox import MOST_TRIES, queue_results, send_due, wait_after
+from tetkik.integrations.systems import systems_of
 from tetkik.records.reports import outbox, signing
 from tetkik.records.reports.versions import version_of
 from tetkik.records.schema import AuditRow, Image, OutboxItem
@@ -211,7 +212,7 @@ def test_slow_systems_keep_no_other_waiting_and_not_the_end(app_context, told, t
     monkeypatch.setattr(sending, "_STOP_SECONDS", 0.01)
     monkeypatch.setattr("tetkik.integrations.outbox.stow", lambda *_: slow.wait(PATIENCE))
     context = make_context(tmp_path, app_context.records, integrations=file)
-    report = queued(context, sending.systems_of(context.settings))
+    report = queued(context, systems_of(context.settings))
     decoder = ImageDecoder(context.records)
     thread = sending.OutboxThread(context, decoder)
     thread.start()
@@ -325,7 +326,7 @@ def test_the_thread_sends_what_is_due_and_the_file_is_read_once(app_context, tol
         "utf-8",
     )
     context = make_context(tmp_path, app_context.records, integrations=file)
-    report = queued(context, sending.systems_of(context.settings))
+    report = queued(context, systems_of(context.settings))
     decoder = ImageDecoder(context.records)
     thread = sending.OutboxThread(context, decoder)
     thread.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import io
 import json
+import re
 import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ from tests.records.kit import made_case, made_records, made_user
 from tests.records.reports_kit import made_report
 from tests.service.kit import count, make_context, served, sign_in
 from tetkik.errors import SettingError
+from tetkik.integrations import critical_contacts as contacts
 from tetkik.records.cases import cases
 from tetkik.records.cases.patients import Person
 from tetkik.records.lifecycle import erasure
@@ -30,7 +32,6 @@ from tetkik.records.schema.cases import Study
 from tetkik.records.schema.models import CriticalResult
 from tetkik.records.schema.trail import AuditRow
 from tetkik.records.worklist import critical_results
-from tetkik.service import critical_results as contacts
 from tetkik.service.critical_results import send_due
 from tetkik.settings import Settings
 from tetkik.values.access import SYSTEM, Role
@@ -190,8 +191,14 @@ def test_who_heard_it_by_telephone_is_written_down_and_others_see_nothing(app_co
         assert client.post(f"/cases/{case_id}/critical-results", data=raised).status_code == 303
         page = client.get(f"/cases/{case_id}").text
         assert "Dr. Can, servis" in page and "who read it back" in page
-        client.post(f"/cases/{case_id}/critical-results", data={"level": "yellow", "words": "Nodül"})
-        assert send_due(app_context)  # no contact is set: it waits for a call
+        nodule = {"level": "yellow", "words": "Nodül"}
+        said = client.post(
+            f"/cases/{case_id}/critical-results", data=nodule, headers={"HX-Request": "true"}
+        ).text
+        assert 'data-standing="unreached"' in said and "Nobody was reached: call them" in said
+        assert not send_due(app_context)  # no contact is set: it waits for a call, and says so at once
+        for page in (f"/cases/{case_id}", "/critical-results"):
+            assert "Nobody was reached: call them" in client.get(page).text
         assert "No contact is set" in client.get(f"/cases/{case_id}").text
         assert client.post(f"/cases/{case_id}/critical-results", data={"level": "red"}).status_code == 422
         with app_context.records.read() as tx:
@@ -201,6 +208,66 @@ def test_who_heard_it_by_telephone_is_written_down_and_others_see_nothing(app_co
             other = client.post(f"/cases/{case_id}/critical-results/{one}/acknowledge")
             assert other.status_code == 403
         assert client.get("/c/unknown").status_code == 404
+
+
+def test_a_result_is_told_only_once_it_was(gateways):
+    """Queued, told, late and unreached are told apart everywhere that says how far a result is."""
+    app_context, http, smtp = gateways
+    reception = made_user(app_context.records, Role.RECEPTION)
+    case_id = made_case(app_context.records, reception, department="Dahiliye")
+    path = f"/cases/{case_id}/critical-results"
+
+    def standing(client):
+        return re.findall(r'data-standing="(\w+)"', client.get(path).text)
+
+    with served(app_context) as client:
+        client.headers["Accept-Language"] = "en"
+        sign_in(client, app_context, Role.RADIOLOGIST)
+        said = client.post(path, data={"level": "red", "words": _WORDS}, headers={"HX-Request": "true"}).text
+        assert 'data-standing="queued"' in said and "nobody told yet" in said
+        http.status = 500
+        assert send_due(app_context)
+        assert standing(client) == ["unreached"]  # the one who was tried was not reached
+        _due_now(app_context)
+        assert send_due(app_context) and len(smtp.requests) == 1
+        assert standing(client) == ["told"]  # no word of lateness: the first never had it
+        assert "Dahiliye servisi, e-mail: waiting for acknowledgement" in client.get(path).text
+        _due_now(app_context)
+        assert send_due(app_context)
+        assert standing(client) == ["late"]
+        called = {"told_to": "Dr. Can", "read_back": "true"}
+        with app_context.records.read() as tx:
+            (one,) = critical_results.results_of_case(tx, case_id)
+        known = client.post(f"{path}/{one.id}/told", data=called, headers={"HX-Request": "true"}).text
+        assert 'data-standing="acknowledged"' in known and "Dr. Can" in known
+
+
+def test_a_ward_sees_what_waits_for_it_above_its_reports(tmp_path):
+    file = tmp_path / "contacts.toml"
+    file.write_text('[[contact]]\nname = "Servis"\nchannel = "screen"\n', "utf-8")
+    app_context = make_context(tmp_path, critical_contacts=file)
+    contacts.check(app_context.settings)
+    case_id = made_case(
+        app_context.records, made_user(app_context.records, Role.RECEPTION), department="Dahiliye"
+    )
+    with served(app_context) as client:
+        client.headers["Accept-Language"] = "en"
+        sign_in(client, app_context, Role.RADIOLOGIST)
+        client.post(f"/cases/{case_id}/critical-results", data={"level": "red", "words": _WORDS})
+        assert send_due(app_context)
+        assert (
+            "Servis, in their list in Tetkik: waiting for acknowledgement"
+            in client.get("/critical-results").text
+        )
+        sign_in(client, app_context, Role.CLINICIAN, departments=("Nöroloji",))
+        assert case_id not in client.get("/reports").text
+        sign_in(client, app_context, Role.CLINICIAN, departments=("Dahiliye",))
+        for page in ("/reports", "/critical-results/waiting"):
+            assert f"/cases/{case_id}#critical" in client.get(page).text
+        (one,) = re.findall(r"critical-results/(\w+)/acknowledge", client.get(f"/cases/{case_id}").text)
+        client.post(f"/cases/{case_id}/critical-results/{one}/acknowledge")
+        assert case_id not in client.get("/critical-results/waiting").text
+    app_context.records.close()
 
 
 def test_an_erasure_takes_them_and_an_export_has_them(app_context):
@@ -223,6 +290,7 @@ def test_an_erasure_takes_them_and_an_export_has_them(app_context):
     [
         ("[[contact]]\nname = 'x'\nchannel = 'fax'\nto = '1'", {}),
         ("[[contact]]\nname = 'x'\nchannel = 'sms'\nto = '1'", {}),
+        ("[[contact]]\nname = 'x'\nchannel = 'pager'", {"pager_url": "http://127.0.0.1/"}),
         ("[[contact", {}),
         ("", {"critical_minutes": "red=15"}),
         ("", {"critical_minutes": "red=0, orange=1, yellow=1"}),

@@ -31,6 +31,7 @@ from tetkik.records.lifecycle.backup import make_backup
 from tetkik.records.schema.cases import Case, Image
 from tetkik.records.schema.reports import Report
 from tetkik.service.demonstration import (
+    CONTACTS,
     MARKER,
     MODEL,
     STAFF,
@@ -98,7 +99,13 @@ def test_it_goes_into_no_folder_that_holds_something_else(tmp_path):
         pass
     (tmp_path / "demo" / "letter.txt").write_text("mine")
     prepare_folder(tmp_path / "demo", hospital, reset=True)
-    assert {path.name for path in (tmp_path / "demo").iterdir()} == {MARKER, MODEL, "letter.txt"}
+    assert {path.name for path in (tmp_path / "demo").iterdir()} == {
+        CONTACTS,
+        MARKER,
+        MODEL,
+        CONTACTS,
+        "letter.txt",
+    }
 
 
 def test_nothing_of_the_hospital_is_in_its_settings(tmp_path):

@@ -10,6 +10,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from enum import StrEnum
+from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from itertools import combinations
 from pathlib import Path
@@ -486,3 +487,11 @@ def _route(route: SystemRoute) -> Iterator[Sentence]:
         yield Sentence(
             "{study}: told of critical results: {names}.", values | {"names": ", ".join(route.notify)}
         )
+
+
+def systems_of(settings: Settings) -> Configuration | None:
+    """The hospital's systems, read once; `SettingError` where the file cannot be used."""
+    return None if settings.integrations is None else _loaded(settings.integrations)
+
+
+_loaded = cache(load_configuration)

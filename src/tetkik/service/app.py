@@ -15,7 +15,9 @@ from starlette.middleware.gzip import GZipMiddleware
 import tetkik.service
 from tetkik import __version__
 from tetkik.fleet.worker import Worker
-from tetkik.service import critical_results, system
+from tetkik.integrations import critical_contacts
+from tetkik.integrations.systems import systems_of
+from tetkik.service import system
 from tetkik.service.critical_results import EscalationThread
 from tetkik.service.demonstration import Filler
 from tetkik.service.demonstration import router as demonstration_router
@@ -26,7 +28,7 @@ from tetkik.service.kit.background.threads import PeriodicThread, RefusalThread,
 from tetkik.service.kit.context import AppContext
 from tetkik.service.kit.http import problems
 from tetkik.service.kit.http.responses import VersionedStaticFiles
-from tetkik.service.outbox import OutboxThread, systems_of
+from tetkik.service.outbox import OutboxThread
 
 PREFIX = "/api/v1"
 
@@ -59,7 +61,7 @@ def create_app(context: AppContext, *, work: bool = True) -> FastAPI:
             decoder.close()
 
     systems = systems_of(context.settings)
-    critical_results.check(
+    critical_contacts.check(
         context.settings, [name for route in systems.routes for name in route.notify] if systems else ()
     )
     decoder = ImageDecoder(context.records)

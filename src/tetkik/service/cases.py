@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 from starlette.exceptions import HTTPException
 
 from tetkik.errors import Forbidden, InputError, TetkikError
+from tetkik.integrations.critical_contacts import contacts_of_case
 from tetkik.language import Language
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import cases, priority
@@ -413,6 +414,7 @@ def _shown(
             held = case_contents.load_contents(tx, case_id)
             hears = ctx.actor.may(Permission.REPORT_READ)
             criticals = critical_results.results_of_case(tx, case_id) if hears else ()
+            contacts = contacts_of_case(ctx.settings, tx, case_id)
             until = access.open_until(tx, case_id) if case.by_glass else None
     except Forbidden:
         return locked(ctx, case_id)
@@ -421,6 +423,7 @@ def _shown(
         case=case,
         file=held,
         criticals=criticals,
+        contacts=[contact.name for contact in contacts],
         marked=pieces(case.complaint.result) if case.complaint else (),
         clinic=_clinic(case),
         departments=[(name, name) for name in reception.departments(ctx.settings)],

@@ -52,7 +52,9 @@ from tetkik.values.report import DraftSentence, Section
 from tetkik.values.states import JobState, Judgement
 from tetkik.workflow.reports import hospital_of
 
-MARKER, MODEL = "demonstration.json", "model"
+MARKER, MODEL, CONTACTS = "demonstration.json", "model", "contacts.toml"
+_WARD = '[[contact]]\nname = "Servis (gösteri telefonu)"\nchannel = "screen"\n'
+"""Who is told of a critical result in a demonstration: the clinician, above their reports."""
 _KEPT = ("language", "report_language", "models_dir", "threads", "allow_root", "listen_port", "offline")
 """Settings of this machine; every other one of a demonstration is the default, so that nothing of a hospital
 (its database, its keys, its language model, its identity provider) is touched.
@@ -105,6 +107,7 @@ def prepare_folder(folder: Path, configured: Path, *, reset: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not (folder / MARKER).exists():
         DemonstrationProgress(folder / MARKER).keep()
+    (folder / CONTACTS).write_text(_WARD, "utf-8")
     demonstration_model(folder / MODEL)
 
 
@@ -126,6 +129,7 @@ def _empty(folder: Path) -> None:
         DATABASE,
         "erased.jsonl",
         audit_chain.FILE,
+        CONTACTS,
     ):
         (folder / name).unlink(missing_ok=True)
     for name in ("files", "tmp", "keys", MODEL):
@@ -144,6 +148,7 @@ def demonstration_settings(chosen: Settings, folder: Path, host: str | None) -> 
     own = {
         "data_dir": folder.absolute(),
         "findings_model": str(folder.absolute() / MODEL),
+        "critical_contacts": folder.absolute() / CONTACTS,
         "listen_host": host or "127.0.0.1",
         "hospital_name": DEMONSTRATION,
         "hospital_department": "Gösteri: hastalar kurgusaldır. Demonstration: the patients are invented.",

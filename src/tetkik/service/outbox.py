@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -15,7 +14,7 @@ from fastapi.responses import Response
 
 from tetkik.documents.presentation_state import GreyRange
 from tetkik.integrations.outbox import send_due
-from tetkik.integrations.systems import Configuration, load_configuration
+from tetkik.integrations.systems import Configuration, systems_of
 from tetkik.language import Sentence
 from tetkik.records.images import images
 from tetkik.records.reports import outbox
@@ -23,7 +22,6 @@ from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.background.image_decoder import ImageDecoder
 from tetkik.service.kit.background.threads import PeriodicThread
 from tetkik.service.kit.context import AppContext
-from tetkik.settings import Settings
 from tetkik.values.access import Permission
 from tetkik.values.measurement import MeasuredImage
 from tetkik.values.states import OutboxState
@@ -32,14 +30,6 @@ _POLL_SECONDS = 2.0
 _STOP_SECONDS = 20.0
 """For which sendings are waited for at the end; one that is cut off is repeated later."""
 _log = structlog.get_logger()
-
-
-def systems_of(settings: Settings) -> Configuration | None:
-    """The hospital's systems, read once; `SettingError` where the file cannot be used."""
-    return None if settings.integrations is None else _loaded(settings.integrations)
-
-
-_loaded = cache(load_configuration)
 
 
 class OutboxThread(PeriodicThread):

@@ -20,6 +20,20 @@ class CriticalLevel(StrEnum):
     """Days: a finding that must not be lost."""
 
 
+class CriticalStanding(StrEnum):
+    """How far a critical result has come; only what happened."""
+
+    QUEUED = "queued"
+    """A contact is to be told; none was yet."""
+    TOLD = "told"
+    """A contact was told, who has time left to acknowledge it."""
+    LATE = "late"
+    """A contact was told, let the time pass, and nobody acknowledged it."""
+    UNREACHED = "unreached"
+    """No contact is set, or none could be told: somebody has to call."""
+    ACKNOWLEDGED = "acknowledged"
+
+
 class NotTold(StrEnum):
     """Why nobody needs to be told of a critical finding; codes alone, for the trail keeps them."""
 

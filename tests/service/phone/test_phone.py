@@ -186,14 +186,14 @@ def test_a_critical_result_is_acknowledged_by_touch(browser, tmp_path):
     case_id = made_case(app_context.records, reader, department="Dahiliye")
     with app_context.records.write(reader) as tx:
         critical_results.raise_result(
-            tx, case_id, CriticalLevel.RED, "Sağda tansiyon pnömotoraks", notify=False
+            tx, case_id, CriticalLevel.RED, "Sağda tansiyon pnömotoraks", notify=True
         )
     with serving(app_context) as address, opened(browser, address, width=390, touch=True) as phone:
         signed_in(phone, app_context, Role.CLINICIAN)
         page = phone.new_page()
         page.goto(f"/cases/{case_id}#critical")
         result = page.locator("#critical")
-        expect(result).to_contain_text("teyit bekliyor")
+        expect(result).to_contain_text("henüz kimseye iletilmedi")
         knows = result.get_by_role("button", name="Bilgim var, gereğini yapıyorum")
         expect(knows).to_be_in_viewport(ratio=1)
         assert (axe(page), overflow(page)) == ([], 0)

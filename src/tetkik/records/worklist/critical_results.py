@@ -23,8 +23,8 @@ from tetkik.records.ids import new_id
 from tetkik.records.people.access import load_visible_case, visible_cases
 from tetkik.records.reports.identity import said_name
 from tetkik.records.schema import Case, CriticalResult, User
-from tetkik.values import CriticalLevel, NotTold
 from tetkik.values.common import one_line
+from tetkik.values.states import CriticalLevel, CriticalStanding, NotTold
 
 LONGEST = 500
 """Characters of what was found."""
@@ -51,7 +51,7 @@ class SentNotice:
 class CriticalResultView:
     """A critical result as the pages show it.
 
-    `words` and `told_to` are empty in a list. `late` says that a contact had its time and nobody knows it.
+    `words` and `told_to` are empty in a list.
     """
 
     id: str
@@ -72,19 +72,24 @@ class CriticalResultView:
     read_back: bool
 
     @property
-    def late(self) -> bool:
-        return self.acknowledged_at is None and len(self.notices) > 1
+    def standing(self) -> CriticalStanding:
+        if self.acknowledged_at is not None:
+            return CriticalStanding.ACKNOWLEDGED
+        if not any(notice.sent for notice in self.notices):
+            waits = not self.notices and self.next_at is not None
+            return CriticalStanding.QUEUED if waits else CriticalStanding.UNREACHED
+        passed = any(notice.sent for notice in self.notices[:-1])
+        return CriticalStanding.LATE if passed else CriticalStanding.TOLD
 
 
 @dataclass(frozen=True, slots=True)
 class DueNotice:
-    """A notice that is to be sent now: to the contact of this `step`, from 0, for this department."""
+    """A notice that is to be sent now: to the contact of this `step`, from 0."""
 
     id: str
     case_id: str
     reference: str
     level: CriticalLevel
-    department: str | None
     step: int
 
 
@@ -197,9 +202,12 @@ def take_due(tx: Transaction) -> DueNotice | None:
     if row is None:
         return None
     row.next_at = tx.now + _SENDING
-    department = tx.session.get_one(Case, row.case_id).department
-    step = len(json.loads(row.notices))
-    return DueNotice(row.id, row.case_id, row.reference, row.level, department, step)
+    return DueNotice(row.id, row.case_id, row.reference, row.level, len(json.loads(row.notices)))
+
+
+def department_of(tx: Transaction, case_id: str) -> str | None:
+    """The department whose contacts are told."""
+    return tx.session.get_one(Case, case_id).department
 
 
 def record_notice(
@@ -226,6 +234,7 @@ def give_up(tx: Transaction, result_id: str) -> None:
     row = tx.session.get(CriticalResult, result_id, with_for_update=True)
     if row is not None:
         row.next_at = None
+        tx.announce("case", row.case_id)
 
 
 def _due(tx: Transaction) -> Sequence[ColumnElement[bool]]:

@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from pydantic import BaseModel, Field
 
 from tetkik.errors import Forbidden
+from tetkik.integrations.critical_contacts import Contact, contacts_of_case
 from tetkik.language import Language
 from tetkik.records.cases import cases, transfers
 from tetkik.records.cases.transfers import CaseMoved
@@ -23,6 +24,7 @@ from tetkik.records.reports.slow_work import written
 from tetkik.records.reports.templates import HospitalTemplate
 from tetkik.records.worklist import case_contents, claims, critical_results, worklist
 from tetkik.records.worklist.claims import Reader
+from tetkik.records.worklist.critical_results import CriticalResultView
 from tetkik.records.worklist.worklist_items import load_reason
 from tetkik.service.cases import locked
 from tetkik.service.drafts import dictation, judging, shapes
@@ -100,7 +102,8 @@ def reading(
     with ctx.read() as tx:
         why = reason_words(load_reason(tx, case_id), ctx.language)
         texts = templates.fitting_templates(tx, found.working) if found.working else ()
-        raised = bool(critical_results.results_of_case(tx, case_id))
+        criticals = critical_results.results_of_case(tx, case_id)
+        contacts = contacts_of_case(ctx.settings, tx, case_id)
         shown = (
             load_viewer(tx, found.image, found.images, ctx.language, asked=image is not None)
             if found.image
@@ -108,7 +111,7 @@ def reading(
         )
     mine = found.reader is not None and found.reader.user_id == ctx.user_id
     reads = found.reader if mine and found.case.state in worklist.OPEN else None
-    return _page(ctx, found, reads, texts, seq, why, shown, raised=raised, only=view is not None)
+    return _page(ctx, found, reads, texts, seq, why, shown, criticals, contacts, only=view is not None)
 
 
 @router.get("/{case_id}/studies/{study_id}")
@@ -157,8 +160,9 @@ def _page(
     seq: int,
     why: str,
     viewer: Viewer | None,
+    criticals: tuple[CriticalResultView, ...],
+    contacts: tuple[Contact, ...],
     *,
-    raised: bool,
     only: bool,
 ) -> HTMLResponse:
     shown: dict[str, Any] = {
@@ -170,7 +174,8 @@ def _page(
         "why": why,
         "word_of": PriorityWord.of,
         "texts": texts,
-        "raised": raised,
+        "criticals": criticals,
+        "contacts": [contact.name for contact in contacts],
         "phone_signing": ctx.settings.phone_signing,
         "language_model": bool(ctx.settings.llm_url),
         "dictation": dictation.offered(ctx.settings),

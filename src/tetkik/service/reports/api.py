@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from tetkik.errors import Forbidden, InputError
 from tetkik.integrations.outbox import queue_results
+from tetkik.integrations.systems import systems_of
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.reports import reports, signing, versions, withdrawal
@@ -37,7 +38,6 @@ from tetkik.service.kit.http.responses import (
     is_phone,
     zoned,
 )
-from tetkik.service.outbox import systems_of
 from tetkik.service.reports import documents, shapes
 from tetkik.service.reports.documents import KINDS, Format
 from tetkik.values import Permission, ReportState

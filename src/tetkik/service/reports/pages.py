@@ -22,7 +22,7 @@ from tetkik.records.reports.edit_conflicts import WorkingDraft
 from tetkik.records.reports.reports import Wanted
 from tetkik.records.reports.slow_work import written
 from tetkik.records.reports.versions import SignedVersion
-from tetkik.records.worklist import claims
+from tetkik.records.worklist import case_contents, claims, critical_results
 from tetkik.rules.comparison import compared, compared_measurements
 from tetkik.service.drafts.view import measurement_lines
 from tetkik.service.kit.access.authorization import RequestContext, allowed
@@ -133,6 +133,9 @@ def _list(
         found = reports.list_reports(tx, wanted, limit=_PAGE + 1, after=after_cursor(cursor))
         departments = reports.departments(tx)
         tx.audit(Action.CASES_LISTED, list="reports", count=min(len(found), _PAGE))
+        ward = not ctx.actor.may(Permission.REPORT_SIGN)
+        waiting = critical_results.list_results(tx, known=False) if ward else ()
+        seq = case_contents.newest_sequence(tx)
     page = found[:_PAGE]
     kept = chosen.model_dump(mode="json", exclude_defaults=True, exclude={"words"})
     more = len(found) > _PAGE
@@ -140,6 +143,8 @@ def _list(
     shown = ctx.render(
         f"reports/{'found' if fragment else 'list'}.html.jinja",
         reports=page,
+        waiting=waiting,
+        seq=seq,
         departments=[(name, name) for name in departments],
         chosen=chosen,
         words=words,

@@ -40,7 +40,7 @@ export class Aids {
     });
     room.addEventListener('click', (event) => this.#click(/** @type {HTMLElement} */ (event.target)));
     room.addEventListener('adopted', () => this.#shown());
-    document.querySelector('[data-critical]')?.addEventListener('submit', (event) => this.#critical(event));
+    document.addEventListener('submit', (event) => this.#critical(event));
     this.#load();
     this.#shown();
   }
@@ -267,18 +267,25 @@ export class Aids {
     if ((await this.editor.ask('normals', {})) && this.editor.revision === revision) tell(none, 'warning');
   }
 
-  /** Report a critical result without leaving the page. @param {Event} event */
+  /** Report a critical result, or who heard it, without leaving the page; says how far it has come. @param {SubmitEvent} event */
   async #critical(event) {
-    event.preventDefault();
     const form = /** @type {HTMLFormElement} */ (event.target);
+    if (!('critical' in form.dataset)) return;
+    event.preventDefault();
     await this.editor.save();
     const answer = await send('POST', form.action, new FormData(form));
     if (answer.status !== 200) return tell(answer.sentence, 'error');
-    const dialog = /** @type {HTMLDialogElement} */ (form.closest('dialog'));
-    dialog.dataset.raised = '';
-    dialog.close();
-    form.reset();
-    this.#shown();
-    tell(form.dataset.done ?? '');
+    const dialog = form.closest('dialog');
+    if (dialog) {
+      dialog.dataset.raised = '';
+      dialog.close();
+      form.reset();
+      this.#shown();
+    }
+    const now = answer.page.querySelector('[data-standing]');
+    document.querySelector('[data-critical-now]')?.replaceChildren(...answer.page.body.children);
+    if (!(now instanceof HTMLElement)) return;
+    const kinds = { unreached: 'error', late: 'error', acknowledged: 'ok' };
+    tell(now.querySelector('[data-said]')?.textContent ?? '', kinds[now.dataset.standing] ?? 'warning');
   }
 }

@@ -141,12 +141,20 @@ function moved() {
   else location.reload();
 }
 
+/** How far the critical results of the case have come. */
+async function criticals() {
+  const answer = await send('GET', `/cases/${caseId}/critical-results`);
+  const shown = document.querySelector('[data-critical-now]');
+  if (answer.status === 200 && !shown?.querySelector('[open]')) shown?.replaceChildren(...answer.page.body.children);
+}
+
 if (mine || awaited || editor) {
   subscribe({
     after: room.dataset.seq,
     onEvent: ({ kind, case_id: about }) => {
       const here = about === caseId;
       if (here && kind === 'moved') moved();
+      if (here && kind === 'case' && document.querySelector('[data-critical-now] > *')) criticals();
       if (mine && here && kind === 'claim.taken') stillReading();
       if (editor && here && kind === 'draft.compared') editor.compared();
       if (awaited && (kind === undefined || (here && kind === 'job'))) look();

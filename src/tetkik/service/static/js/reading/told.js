@@ -39,8 +39,8 @@ export function criticalQuestion(room, form) {
       const given = new FormData(form);
       const body = new FormData();
       const no = chosen() === 'no';
-      const fields = no ? ['reason'] : chosen() === 'told' ? ['told_to', 'told_at'] : [];
-      for (const name of fields) body.set(name, String(given.get(name) ?? ''));
+      const fields = no ? ['reason'] : chosen() === 'told' ? ['told_to', 'told_at', 'read_back'] : [];
+      for (const name of fields) if (given.has(name)) body.set(name, String(given.get(name)));
       if (!no) {
         body.set('level', 'red');
         body.set('words', names());
