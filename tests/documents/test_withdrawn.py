@@ -19,7 +19,7 @@ from tetkik.documents.capture import to_capture
 from tetkik.documents.encapsulated_pdf import to_encapsulated_pdf
 from tetkik.documents.fhir import to_fhir
 from tetkik.documents.hl7 import to_hl7
-from tetkik.documents.parts import WITHDRAWN, withdrawal_reason
+from tetkik.documents.parts import WITHDRAWN, moment_words, withdrawal_reason
 from tetkik.documents.pdf import to_pdf
 from tetkik.documents.presentation_state import drawn_images, to_report_states
 from tetkik.documents.rejection import to_rejection
@@ -27,6 +27,7 @@ from tetkik.documents.sr import to_sr
 from tetkik.documents.text import to_text
 from tetkik.language import Language
 from tetkik.values import JudgedFinding, Judgement, ReportDocument, ReportState, WithdrawalReason
+from tetkik.values.document import ReplacedVersion
 
 SAID = "Prof. Dr. Gül Işık tarafından 04.03.2026 07:06 (UTC) tarihinde geri çekildi: yanlış hasta."
 
@@ -178,3 +179,42 @@ def test_the_withdrawal_is_later_than_the_signature_and_the_study_is_the_images(
             pydicom.dcmread(io.BytesIO(to_sr(document(ReportState.FINAL))))
         ).StudyInstanceUID
     )
+
+
+REPLACED = ReplacedVersion(1, CREATED, "Taraf düzeltildi: sağ, sol değil.")
+
+
+def strings(value: object) -> str:
+    if isinstance(value, dict):
+        return " ".join(map(strings, value.values()))
+    return " ".join(map(strings, value)) if isinstance(value, list) else str(value)
+
+
+FORMATS = {
+    "pdf": lambda report: " ".join(pages(report)),
+    "text": lambda report: to_text(report).decode(),
+    "hl7": lambda report: to_hl7(report).decode(),
+    "fhir": lambda report: strings(json.loads(to_fhir(report))),
+    "sr": lambda report: strings(pydicom.dcmread(io.BytesIO(to_sr(report))).to_json_dict()),
+    "pdf in dicom": lambda report: " ".join(
+        page.extract_text()
+        for page in pypdf.PdfReader(
+            io.BytesIO(pydicom.dcmread(io.BytesIO(to_encapsulated_pdf(report))).EncapsulatedDocument)
+        ).pages
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("language", list(Language))
+def test_an_amended_report_says_in_every_format_what_it_replaces_and_why(form, language):
+    first = document(ReportState.FINAL, language=language)
+    report = replace(document(ReportState.AMENDED, language=language), version=2, replaces=REPLACED)
+    said = " ".join(FORMATS[form](report).split())
+    replaces = {"tr": "tarihli 1. sürümün yerine geçer.", "en": "Replaces version 1 of"}[language]
+    assert replaces in said and REPLACED.reason in said
+    assert moment_words(CREATED) in said
+    assert replaces not in FORMATS[form](first)
+    anew = replace(report, replaces=replace(REPLACED, reason=""))
+    assert replaces in " ".join(FORMATS[form](anew).split())
+    assert anew.verification != report.verification != replace(report, replaces=None).verification

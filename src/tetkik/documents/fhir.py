@@ -40,6 +40,7 @@ from tetkik.documents.parts import (
     measured_words,
     parts_of,
     patient_name,
+    replaced_words,
     statements,
     valid_uid,
     withdrawal_words,
@@ -456,6 +457,7 @@ def _narrative(document: ReportDocument) -> str:
     if document.withdrawal is not None:
         words = " ".join(map(one_line, withdrawal_words(document)))
         parts.append(f"<p><b>{escape(WITHDRAWN)}</b> {escape(words)}</p>")
+    parts += [f"<p>{escape(words)}</p>" for words in replaced_words(document)]
     for part in parts_of(document.content):
         lines = [escape(one_line(line.text)) for line in part.lines]
         rows = "".join(f"<li>{words}</li>" for words in lines)

@@ -28,6 +28,7 @@ from tetkik.documents.parts import (
     measured_name,
     measured_words,
     parts_of,
+    replaced_words,
     statements,
     withdrawal_words,
 )
@@ -155,7 +156,7 @@ def _segments(document: ReportDocument, form: MessageForm) -> Iterator[str]:
     lines = (line for part in parts_of(document.content) for line in part.lines)
     marked = [words for line in lines for words in line.objections]
     taken = [f"{WITHDRAWN}: {' '.join(withdrawal_words(document))}"] if document.withdrawal else []
-    for place, words in enumerate([*taken, *marked, disclaimer(language)], 1):
+    for place, words in enumerate([*taken, *replaced_words(document), *marked, disclaimer(language)], 1):
         yield _joined(["NTE", str(place), "", escaped(words)])
 
 

@@ -222,6 +222,18 @@ def withdrawal_words(document: ReportDocument) -> tuple[str, ...]:
     return (sentence, withdrawal.words) if withdrawal.words else (sentence,)
 
 
+def replaced_words(document: ReportDocument) -> tuple[str, ...]:
+    """Which version the report takes the place of, of when, and why; nothing where it is the first."""
+    old, language = document.replaces, document.draft.language
+    if old is None:
+        return ()
+    replaces = translate(
+        "Replaces version {number} of {when}.", language, number=old.number, when=moment_words(old.signed_at)
+    )
+    why = translate("Reason of the amendment: {reason}", language, reason=one_line(old.reason))
+    return (replaces, why) if old.reason else (replaces,)
+
+
 def not_assessed_words(draft: Draft) -> str:
     """The line under a report that names what the model was never taught; empty where there is nothing."""
     names = ", ".join(label_name(label, draft.language) for label in draft.not_assessed)

@@ -38,6 +38,7 @@ from tetkik.documents.parts import (
     number_words,
     parts_of,
     percent_words,
+    replaced_words,
     state_words,
     statements,
     withdrawal_words,
@@ -242,7 +243,10 @@ def _letterhead(document: ReportDocument) -> Flowable:
 def _banner(document: ReportDocument) -> Flowable:
     paper, ink = _BANNERS[document.standing]
     content = [paragraph(state_words(document), style(9.5, bold=True, colour=ink))]
-    content += [paragraph(words, style(8.5, colour=ink)) for words in withdrawal_words(document)]
+    content += [
+        paragraph(words, style(8.5, colour=ink))
+        for words in (*withdrawal_words(document), *replaced_words(document))
+    ]
     styles = [("BACKGROUND", (0, 0), (-1, -1), paper), ("LEFTPADDING", (0, 0), (-1, -1), 8)]
     return Table([[content]], [WIDTH], style=TableStyle(styles))
 

@@ -44,6 +44,7 @@ from tetkik.documents.parts import (
     measure_of,
     measured_name,
     parts_of,
+    replaced_words,
     state_words,
     statements,
     valid_uid,
@@ -426,6 +427,8 @@ def _texts(document: ReportDocument) -> Iterator[Any]:
                 yield _text(codes.DCM.Comment, words)
     if draft.exercise or document.state is ReportState.DRAFT:
         yield _text(codes.DCM.Comment, state_words(document))
+    for words in replaced_words(document):
+        yield _text(codes.DCM.Comment, words)
     for notice in draft.notices:
         yield _text(codes.DCM.Comment, notice.in_language(language))
     for code, words in ((OWN_NUMBER, document.number), (OWN_DEPARTMENT, document.department)):

@@ -15,6 +15,7 @@ from tetkik.documents.parts import (
     moment_words,
     not_assessed_words,
     parts_of,
+    replaced_words,
     state_words,
     withdrawal_words,
 )
@@ -30,7 +31,8 @@ def to_text(document: ReportDocument) -> bytes:
     language = draft.language
     lines = [line for line in (document.hospital.name, document.hospital.department) if line]
     lines += _withdrawn(document)
-    lines += [state_words(document).upper() if language == "en" else state_words(document), ""]
+    lines += [state_words(document).upper() if language == "en" else state_words(document)]
+    lines += [*(line for words in replaced_words(document) for line in _wrapped(words)), ""]
     lines += _about(document)
     for notice in draft.notices:
         lines += [*_wrapped(f"! {notice.in_language(language)}"), ""]

@@ -88,6 +88,15 @@ class Withdrawal:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplacedVersion:
+    """The version that a report takes the place of, and why; no reason where that one was withdrawn."""
+
+    number: int
+    signed_at: datetime
+    reason: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class JudgedFinding:
     """What a radiologist says of one label."""
 
@@ -137,6 +146,7 @@ class ReportDocument:
     key_pictures: tuple[bytes, ...] = field(default=(), repr=False, metadata=ADDED)  # of its key images
     number: str = field(default="", metadata=ADDED)
     department: str = field(default="", metadata=ADDED)
+    replaces: ReplacedVersion | None = field(default=None, metadata=ADDED)
 
     def __post_init__(self) -> None:
         if self.created.tzinfo is None:
@@ -186,5 +196,8 @@ class ReportDocument:
             content["about"] = about
         if self.judgements:
             content["judgements"] = [[item.label, item.judgement] for item in self.judgements]
+        if self.replaces is not None:
+            old = self.replaces
+            content["replaces"] = [old.number, old.signed_at.isoformat(), old.reason]
         text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

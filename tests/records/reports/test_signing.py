@@ -59,6 +59,7 @@ from tetkik.values import (
     Role,
     Section,
 )
+from tetkik.values.document import ReplacedVersion
 
 
 def test_a_signature_makes_everything_at_once(both_records, radiologist):
@@ -308,6 +309,12 @@ def test_an_amendment_is_a_new_version_that_names_the_old(both_records, radiolog
         1,
         "Kalp boyutu düzeltildi.",
         ReportState.AMENDED,
+    )
+    old = first.document
+    assert old.replaces is None and second.document.replaces == ReplacedVersion(
+        1,
+        old.signature.signed_at,
+        "Kalp boyutu düzeltildi.",  # type: ignore[union-attr]
     )
     assert first.document == before.document
     assert (first.info.is_last, second.info.is_last) == (False, True)

@@ -53,7 +53,7 @@ from tetkik.records.reports.report_inputs import (
     pictures_kept,
 )
 from tetkik.records.reports.slow_work import computed
-from tetkik.records.reports.versions import Sealed, version_of
+from tetkik.records.reports.versions import Sealed, signed_rows, version_of
 from tetkik.records.schema import (
     Assignment,
     Case,
@@ -85,6 +85,7 @@ from tetkik.values import (
     Signature,
 )
 from tetkik.values.common import one_line
+from tetkik.values.document import ReplacedVersion
 
 _FRESH = timedelta(minutes=2)
 """How old a proof may be."""
@@ -304,6 +305,7 @@ def _sealed(
     draft = _document(tx, row, working, material, hospital)
     document = replace(
         draft,
+        replaces=_replaced(tx, row, hospital) if row.version else None,
         state=ReportState.AMENDED if row.version else ReportState.FINAL,
         signature=Signature(user.name, user.title, user.registration, signed_at=hospital.local(tx.now)),
     )
@@ -319,6 +321,11 @@ def _sealed(
     pictures += keep_signed_pictures(tx, row, version_id, working.content)
     follows = withdrawal_queries.digest_after(tx, last) if last is not None else None
     return Sealed(document, pictures, working.decisions, reviews.reviews_of(tx, row.id), follows)
+
+
+def _replaced(tx: Transaction, row: Report, hospital: Hospital) -> ReplacedVersion:
+    _, signature = signed_rows(tx, row.id, row.version)
+    return ReplacedVersion(row.version, hospital.local(signature.signed_at), tx.open_text(row, "amending"))
 
 
 def _document(
