@@ -311,10 +311,11 @@ def test_an_amendment_is_a_new_version_that_names_the_old(both_records, radiolog
         ReportState.AMENDED,
     )
     old = first.document
+    assert old.signature is not None
     assert old.replaces is None and second.document.replaces == ReplacedVersion(
         1,
         old.signature.signed_at,
-        "Kalp boyutu düzeltildi.",  # type: ignore[union-attr]
+        "Kalp boyutu düzeltildi.",
     )
     assert first.document == before.document
     assert (first.info.is_last, second.info.is_last) == (False, True)
