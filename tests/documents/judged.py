@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.documents.sample import IDENTITY, RESULT, TAGS, document, finding
+from tests.documents.sample import IDENTITY, RESULT, TAGS, document, draft, finding
 from tetkik.language import Language
 from tetkik.values import (
+    DraftSentence,
     JudgedFinding,
     Judgement,
     MeasuredImage,
@@ -14,6 +15,7 @@ from tetkik.values import (
     MeasurementKind,
     ReportDocument,
     ReportState,
+    Section,
     SpacingPlane,
 )
 
@@ -75,9 +77,27 @@ JUDGED = (
 FOUND = replace(RESULT, findings=(*RESULT.findings, finding("Fibrosis", 0.3), finding("Edema", 0.7)))
 
 
+SAID = {
+    Language.TR: (
+        "Nodül, tüberküloz ve fibrozis izlendi.",
+        "Kitle ve plevral efüzyon izlenmedi.",
+    ),
+    Language.EN: ("A nodule, tuberculosis and fibrosis.", "No mass and no pleural effusion."),
+}
+
+
+HEART = {Language.TR: "Kardiyomegali.", Language.EN: "Cardiomegaly."}
+
+
 def judged(
     state: ReportState = ReportState.FINAL, language: Language = Language.TR, **changes: object
 ) -> ReportDocument:
-    """The report; Pneumothorax and Edema are what nobody judged."""
+    """The report, whose text says what was judged; Pneumothorax and Edema are what nobody judged."""
     given: dict[str, object] = {"result": FOUND, "judgements": JUDGED, "measurements": MEASURED}
+    first = draft(language)
+    kept = tuple(item for item in first.sentences if "Effusion" not in str(item.evidence))
+    heart = DraftSentence(HEART[language], Section.IMPRESSION, ("finding:Cardiomegaly",))
+    kept += (heart, DraftSentence("Klinik bilgiyle.", Section.RECOMMENDATION))
+    said = tuple(DraftSentence(text, Section.FINDINGS) for text in SAID[language])
+    given["draft"] = replace(first, sentences=kept[:1] + said + kept[1:])
     return document(state, language, **(given | changes))

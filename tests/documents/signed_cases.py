@@ -1,4 +1,4 @@
-"""A hundred signed reports of all kinds, drawn from a seed, each with what its documents have to say."""
+"""Two hundred signed reports of all kinds, drawn from a seed, each with what its documents have to say."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ from tetkik.values import (
     Withdrawal,
     WithdrawalReason,
 )
+from tetkik.values.finding_labels import label_name
 
 HOSPITAL = Hospital(
     "Çınarlı Şehir Hastanesi",
@@ -65,10 +66,10 @@ class SignedCase:
     age: tuple[int, str] | None = None  # a number of `Y`, `M` or `D`
     examined: datetime | date | None = None
     referrer: str = ""
-    present: dict[str, bool] = field(default_factory=dict)  # by judged label
+    present: dict[str, bool] = field(default_factory=dict)  # by judged label of which the text speaks
 
 
-def signed_cases(count: int = 100, seed: int = 15) -> Iterator[SignedCase]:
+def signed_cases(count: int = 200, seed: int = 15) -> Iterator[SignedCase]:
     """The cases, always the same ones for a seed."""
     drawn = random.Random(seed)
     for place in range(count):
@@ -96,6 +97,8 @@ def _case(drawn: random.Random, place: int) -> SignedCase:
     route = drawn.choice((Route.CHEST, Route.BRAIN_MRI, None))
     labels = drawn.sample(BRAIN if route is Route.BRAIN_MRI else CHEST, 3)
     judged, present = _judged(labels[: drawn.randrange(4)], by_hand=route is None)
+    if place % 3 == 0:  # what was rejected is not spoken of: no document may deny it
+        present = {label: there for label, there in present.items() if there}
     kind = drawn.choice(("final", "amended", "withdrawn"))
     known = drawn.random() < 0.7
     uid = f"1.2.826.0.1.3680043.8.498.{place + 1}"
@@ -206,9 +209,13 @@ def _draft(language: Language, labels: list[str], present: dict[str, bool], *, b
     basis: Any = Basis(BasisKind.FINDING, labels[0], 0.83)
     words = {
         Section.TECHNIQUE: "PA grafi & şablon." if turkish else "PA view & template.",
-        Section.FINDINGS: f"{labels[0]}: ğüşıöç ^ | ~ ölçüldü.",
-        Section.IMPRESSION: "İzlem önerilir." if turkish else "Follow-up is advised.",
+        Section.FINDINGS: "Kalibrasyon: ğüşıöç ^ | ~ ölçüldü.",
+        Section.RECOMMENDATION: "İzlem önerilir." if turkish else "Follow-up is advised.",
     }
-    evidence: dict[Section, tuple[str, ...]] = {} if by_hand else {Section.IMPRESSION: ("passage:cited",)}
+    evidence: dict[Section, tuple[str, ...]] = {} if by_hand else {Section.RECOMMENDATION: ("passage:cited",)}
     sentences = tuple(DraftSentence(text, part, evidence.get(part, ())) for part, text in words.items())
+    form = {True: "{} izlendi.", False: "{} izlenmedi."} if turkish else {True: "{}.", False: "No {}."}
+    said = [form[there].format(label_name(label, language)) for label, there in present.items()]
+    stated = tuple(DraftSentence(text, Section.IMPRESSION) for text in said)
+    sentences = sentences[:2] + stated + sentences[2:]
     return Draft(language, sentences, () if by_hand else (basis,), (kept, loose))

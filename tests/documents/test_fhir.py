@@ -51,7 +51,8 @@ def test_the_status_follows_the_signature(state: ReportState, status: str):
     (report,) = found["DiagnosticReport"]
     assert report["status"] == status and status in REPORT_STATUS
     assert ("resultsInterpreter" in report) is ("Practitioner" in found) is (state is not ReportState.DRAFT)
-    assert {item["status"] for item in found["Observation"]} == {status} <= OBSERVATION_STATUS
+    said = {item["status"] for item in found["Observation"] if "valueBoolean" in item}
+    assert said == {status} <= OBSERVATION_STATUS  # the model's own figures beneath stay preliminary
     assert found["Patient"][0]["gender"] == "female" and found["Patient"][0]["gender"] in GENDERS
 
 

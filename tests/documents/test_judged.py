@@ -37,7 +37,17 @@ from tetkik.documents.pdf import to_pdf
 from tetkik.documents.sr import to_sr
 from tetkik.documents.text import to_text
 from tetkik.language import Language
-from tetkik.values import Identity, ImageTags, JudgedFinding, Judgement, ReportDocument, ReportState
+from tetkik.values import (
+    DraftSentence,
+    Identity,
+    ImageTags,
+    JudgedFinding,
+    Judgement,
+    ReportDocument,
+    ReportState,
+    Section,
+    Side,
+)
 
 PRESENT = {
     "Cardiomegaly": True,
@@ -153,16 +163,38 @@ def test_nothing_that_was_rejected_reads_as_found_on_paper():
     ("judgement", "kept"),
     [(None, False), (Judgement.ACCEPTED, False), (Judgement.REJECTED, True)],
 )
-def test_normality_beside_something_that_is_there_is_said_only_where_it_was_rejected(judgement, kept):
+def test_normality_beside_something_that_is_there_is_said_only_in_a_draft_where_it_was_rejected(
+    judgement, kept
+):
     result = replace(FOUND, findings=(finding("Effusion", 0.8), finding("Normal", 0.7)))
     there = JudgedFinding("Effusion", Judgement.ACCEPTED)
     given = (there,) if judgement is None else (there, JudgedFinding("Normal", judgement))
-    labels = [item.label for item in statements(judged(result=result, judgements=given))]
+    labels = [item.label for item in statements(judged(ReportState.DRAFT, result=result, judgements=given))]
     assert ("Normal" in labels) is kept
+    assert "Normal" not in [item.label for item in statements(judged(result=result, judgements=given))]
+
+
+def test_a_signed_report_codes_what_its_sentences_say_whoever_judged_what():
+    report = judged(language=Language.TR)
+    texts = {
+        "Sağda plevral efüzyon izlendi.": (True, Judgement.ACCEPTED, Side.RIGHT),  # rejected, then written
+        "Plevral efüzyon ekarte edilemez.": None,  # a doubt about what was rejected is neither
+        "Kalp büyüklüğü normaldir.": None,
+    }
+    for text, wanted in texts.items():
+        said = replace(report.draft, sentences=(DraftSentence(text, Section.FINDINGS),))
+        signed = replace(report, content=replace(report.content, draft=said))
+        found = {item.label: (item.present, item.judgement, item.side) for item in statements(signed)}
+        assert found.get("Effusion") == wanted, text
+        assert found.keys() <= {"Effusion", "Cardiomegaly"}
+    accepted = replace(report, judgements=(JudgedFinding("Effusion", Judgement.ACCEPTED),))
+    doubt = replace(report.draft, sentences=(DraftSentence("Olası plevral efüzyon.", Section.FINDINGS),))
+    (item,) = statements(replace(accepted, content=replace(report.content, draft=doubt)))
+    assert item.present and item.judgement is Judgement.ACCEPTED
 
 
 def test_without_judgements_a_document_is_what_it_was():
-    assert document().verification == judged(ReportState.DRAFT, judgements=(), measurements=()).verification
+    assert document().verification == document(judgements=(), measurements=()).verification
     changed = (judged(), judged(judgements=()), judged(measurements=()))
     assert len({item.verification for item in changed}) == 3
 

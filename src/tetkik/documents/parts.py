@@ -13,6 +13,8 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from tetkik.language import Language, Sentence, translate
+from tetkik.report.labeler.read import read_report
+from tetkik.report.labeler.rules import Context, Polarity
 from tetkik.values.common import DISCLAIMER, one_line
 from tetkik.values.document import Hospital, ReportDocument, ReportState, WithdrawalReason
 from tetkik.values.finding import Finding
@@ -77,28 +79,32 @@ class Statement:
 
 
 def statements(document: ReportDocument) -> tuple[Statement, ...]:
-    """All that a document may code: what the model may say, and what a radiologist said of it or beside it.
+    """All that a document may code: of a draft what the model may say and what a radiologist judged.
 
-    A signed report says of labels what a radiologist judged, and nothing else.
+    Of a signed report what its sentences say, and nothing else: there, where one states it, whoever found it;
+    not there, where a radiologist judged it and one denies it.
 
     Normality beside something that is there is left out, unless the radiologist rejected it: no document
     contradicts itself.
     """
     judged = {item.label: item.judgement for item in document.judgements}
-    only_judged = document.signature is not None
     findings = () if document.result is None else document.result.findings
-    known = {item.label: item for item in findings}
-    added = [label for label in judged if label not in known]
+    known = {item.label: item if item.assessed else None for item in findings}
+    said = _said(document.draft) if document.signature is not None else {}
+    added = [label for label in dict.fromkeys((*judged, *said)) if label not in known]
     added.sort(key=lambda label: FINDING_LABELS.index(label) if label in FINDING_LABELS else -1)
     stated = []
     for label in (*known, *added):
-        finding = known.get(label)
-        if finding is not None and not finding.assessed:
-            finding = None
-        present = _present(finding, judged.get(label))
-        if present is not None and (label in judged or not only_judged):
-            side = _side(document, label) if present else None
-            stated.append(Statement(label, present, judged.get(label), finding, side))
+        finding, judgement = known.get(label), judged.get(label)
+        present = _present(finding, judgement)
+        side = _side(document, label)
+        if document.signature is not None:
+            polarity, side = said.get(label, (None, None))
+            present = _present_by(polarity, present if label in judged else None)
+            judgement = _judgement_by(finding, present)
+        if present is not None:
+            side = side if present else None
+            stated.append(Statement(label, present, judgement, finding, side))
     ill = any(item.present and item.label not in NORMAL_LABELS for item in stated)
     return tuple(
         item
@@ -118,6 +124,50 @@ def _present(finding: Finding | None, judgement: Judgement | None) -> bool | Non
     if judgement is Judgement.ACCEPTED:
         return finding.positive
     return finding.asserted if finding.asserted or finding.rules_out else None
+
+
+_WEIGHT = (Polarity.ABSENT, Polarity.UNCERTAIN, Polarity.PRESENT)
+_LEANS = MappingProxyType({BasisKind.FINDING: Polarity.PRESENT, BasisKind.ABSENCE: Polarity.ABSENT})
+
+
+def _said(draft: Draft) -> dict[str, tuple[Polarity, Side | None]]:
+    """What the sentences of a report say of each label, and its side: what is stated first.
+
+    A label that only one model has is known by what its sentence leans on.
+    """
+    said: dict[str, tuple[Polarity, Side | None]] = {}
+    for sentence in (*draft.section(Section.FINDINGS), *draft.section(Section.IMPRESSION)):
+        read = [
+            (item.label, item.polarity, item.side)
+            for reading in read_report(sentence.text, draft.language)
+            for item in reading.mentions
+            if item.context is Context.CURRENT and not item.implied and item.label in REGISTRY
+        ]
+        read += [
+            (basis.key, _LEANS[basis.kind], basis.side)
+            for basis in draft.evidence
+            if basis.id in sentence.evidence and basis.kind in _LEANS and basis.key not in REGISTRY
+        ]
+        for label, polarity, side in read:
+            before, known = said.get(label, (polarity, side))
+            stronger = max(before, polarity, key=_WEIGHT.index)
+            said[label] = stronger, known or side if stronger is before else side
+    return said
+
+
+def _present_by(said: Polarity | None, judged: bool | None) -> bool | None:
+    """Whether a signed report says that a label is there; of a doubt its radiologist's judgement decides."""
+    if said is Polarity.PRESENT or (said is Polarity.UNCERTAIN and judged):
+        return True
+    return False if said is Polarity.ABSENT and judged is not None else None
+
+
+def _judgement_by(finding: Finding | None, present: bool | None) -> Judgement:
+    """What a signed sentence makes of the model's answer."""
+    positive = finding is not None and finding.positive
+    if present:
+        return Judgement.ACCEPTED if positive else Judgement.ADDED
+    return Judgement.REJECTED if positive else Judgement.ACCEPTED
 
 
 def _side(document: ReportDocument, label: str) -> Side | None:
