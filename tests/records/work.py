@@ -89,8 +89,9 @@ class Work:
             )
             tx.session.flush()
             tx.session.add_all(
-                Score(run_id=run, label=label, score=score, threshold=0.5, positive=score >= 0.5)
+                Score(run_id=run, label=label, score=score, threshold=0.5, positive=there, asserted=there)
                 for label, score in scores.items()
+                for there in (score >= 0.5,)
             )
         return run
 

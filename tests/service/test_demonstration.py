@@ -20,15 +20,18 @@ from pydantic import SecretStr
 from sqlalchemy import select
 
 from tests.patience import PATIENCE
+from tests.phantom.file import write_phantom
 from tests.ports import free_port
 from tests.service.browser import Watch, arrived, axe, opened, overflow
 from tests.service.kit import make_context, served
 from tetkik.cli.serve import listen, serve
 from tetkik.errors import SettingError, UsageError
 from tetkik.fleet.worker import Worker
+from tetkik.language import Language
 from tetkik.records.database import DATABASE, open_demonstration, open_records
 from tetkik.records.lifecycle.backup import make_backup
 from tetkik.records.schema.cases import Case, Image
+from tetkik.records.schema.models import Run
 from tetkik.records.schema.reports import Report
 from tetkik.service.demonstration import (
     CONTACTS,
@@ -38,13 +41,17 @@ from tetkik.service.demonstration import (
     DemonstrationProgress,
     Filler,
     add_people,
+    at_work,
     demonstration_settings,
     prepare_folder,
 )
 from tetkik.service.demonstration_cases import CASES, PATIENTS
 from tetkik.service.kit.background.image_decoder import ImageDecoder
 from tetkik.service.kit.context import AppContext
+from tetkik.service.kit.http.incoming_files import IncomingFile
+from tetkik.service.studies.upload import Upload
 from tetkik.settings import Settings
+from tetkik.values.access import Role
 from tetkik.values.document import ReportState
 from tetkik.values.states import CaseState
 
@@ -161,15 +168,31 @@ def test_it_is_filled_by_people_and_models_and_goes_on_where_it_ended(tmp_path):
                 assert progress.full
                 progress.full = False
                 progress.keep()
+            # What a visitor uploads is read as in a hospital, by the model that ships.
+            actor = at_work(context.records, Role.TECHNICIAN)
+            case_id = progress.cases[chosen[0].key]
+            write_phantom(tmp_path / "film.dcm", 5, ("Effusion",), rows=256, columns=256)
+            film = IncomingFile((tmp_path / "film.dcm").read_bytes(), "film.dcm")
+            upload = Upload(context, decoder, actor, film, case_id, sure=True)
+            upload.prepare()
+            with context.records.write(actor) as tx:
+                upload.keep(Language.TR, tx)
+            decoder.work_available.set()
+            filler._wait(chosen[0])
         finally:
             worker.stop()
             decoder.close()
         with context.records.read() as tx:
+            bundles = set(tx.session.scalars(select(Run.bundle)))
+            assert {one.partition(" ")[0] for one in bundles} == {
+                "findings-demonstration",
+                "findings-mobilenet-cxr",
+            }
             states = list(tx.session.scalars(select(Case.state).order_by(Case.created_at)))
             reports = list(tx.session.scalars(select(Report.state)))
-            assert states == [CaseState.SIGNED, CaseState.TO_READ, CaseState.WAITING]
-            assert sorted(reports) == [ReportState.FINAL, ReportState.WITHDRAWN]
-            assert tx.count(Image) == 2
+            assert states == [CaseState.SIGNED, CaseState.TO_READ, CaseState.TO_READ]
+            assert sorted(reports) == [ReportState.DRAFT, ReportState.FINAL, ReportState.WITHDRAWN]
+            assert tx.count(Image) == 3
     assert len(PATIENTS) == 12
 
 

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import structlog
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
+from sqlalchemy import update
 
 from tetkik.errors import NotFound, NotSignedIn, UsageError
 from tetkik.files import written_whole
@@ -32,6 +33,7 @@ from tetkik.records.reports import drafts, signing, withdrawal
 from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.reports.signing import Proof
 from tetkik.records.reports.slow_work import written
+from tetkik.records.schema import Job
 from tetkik.records.worklist import assignments
 from tetkik.records.worklist.case_contents import load_contents
 from tetkik.rules.judging import read_labels
@@ -147,7 +149,6 @@ def demonstration_settings(chosen: Settings, folder: Path, host: str | None) -> 
     }
     own = {
         "data_dir": folder.absolute(),
-        "findings_model": str(folder.absolute() / MODEL),
         "critical_contacts": folder.absolute() / CONTACTS,
         "listen_host": host or "127.0.0.1",
         "hospital_name": DEMONSTRATION,
@@ -338,6 +339,10 @@ class Filler:
             with self._records.write(actor) as tx:
                 tx.now = at
                 upload.keep(Language.TR, tx)
+                # What is drawn is read at points of its own; what a visitor uploads, as in a hospital.
+                tx.session.flush()
+                waiting = update(Job).where(Job.case_id == case_id, Job.state == JobState.QUEUED)
+                tx.session.execute(waiting.values(model=str(self._context.settings.data_dir / MODEL)))
             self._decoder.work_available.set()
 
     def _wait(self, case: DemoCase) -> None:

@@ -142,7 +142,7 @@ def read_case_image(
         report_progress(ProcessingStage.DRAFTING, "")
         if study.lead.image.id != context.image.id:
             image = read(study.lead.image, study.lead_run.frame if study.lead_run is not None else None)
-            analysis = _analyse(image, study.lead, settings.findings_model, settings)
+            analysis = _analyse(image, study.lead, model, settings)
         reported = _draft(records, settings, study, analysis, report_progress)
         # The file itself may declare a wrong character set.
         document = replace(reported.document, identity=study.lead.filed)

@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import insert, text
 
 from tests.records.kit import made_case, made_user
-from tetkik.records.cases import cases, filter_index
+from tetkik.records.cases import cases, filter_index, priority
 from tetkik.records.cases.patients import Person
 from tetkik.records.people import access
 from tetkik.records.schema import Case, CaseMark, Complaint, Image, Job, Patient, Report, Run, Score, Study
+from tetkik.records.schema.reports import FindingReview
 from tetkik.records.worklist import claims, worklist
 from tetkik.records.worklist.worklist import OPEN, Scope, WorklistFilter
 from tetkik.values import (
@@ -27,6 +28,7 @@ from tetkik.values import (
     Sex,
     UrgencyLevel,
 )
+from tetkik.values.states import Judgement
 
 pytestmark = pytest.mark.both_databases
 
@@ -49,7 +51,7 @@ def put(records, minutes=0, *, state=CaseState.TO_READ, priority=Priority.ROUTIN
     return case_id
 
 
-def read(records, case_id, scores=(), *, modality="DX", state=RunState.DONE):
+def read(records, case_id, scores=(), *, modality="DX", state=RunState.DONE, asserts=0.5):
     """An image of a case, and what a model said of it: labels with probabilities, positive from 0.5 on."""
     with records.write(made_user(records, Role.TECHNICIAN)) as tx:
         case = tx.session.get_one(Case, case_id)
@@ -87,7 +89,15 @@ def read(records, case_id, scores=(), *, modality="DX", state=RunState.DONE):
         )
         tx.session.flush()
         tx.session.add_all(
-            Score(run_id=run, label=label, score=p, probability=p, threshold=0.5, positive=p >= 0.5)
+            Score(
+                run_id=run,
+                label=label,
+                score=p,
+                probability=p,
+                threshold=0.5,
+                positive=p >= 0.5,
+                asserted=p >= asserts,
+            )
             for label, p in scores
         )
         filter_index.refresh_filter_index(tx, case_id)
@@ -263,6 +273,36 @@ def test_what_a_row_tells(both_records, reader):
     assert item.fault is not None and item.fault.values == {"file": "x"}
     assert item.reader is not None and item.reader.name == "Dr. Deniz"
     assert "ŞAHİN" not in repr(item) and "Nefes" not in repr(item)
+
+
+def test_what_a_model_only_suggests_raises_no_case_and_stands_in_no_row(both_records, reader):
+    """A pneumothorax above its threshold, and below its point of held-out precision, until it is accepted."""
+    case_id = put(both_records)
+    image, run = read(both_records, case_id, [("Pneumothorax", 0.6), ("Effusion", 0.9)], asserts=0.8)
+    with both_records.write(reader) as tx:
+        priority.update_worklist(tx, case_id)
+        (item,) = worklist.load_worklist(tx).items
+        assert item.priority is Priority.URGENT
+        assert [one.label for one in item.findings] == ["Effusion"]
+        assert [one.label for one in item.reason.findings] == ["Effusion"]
+        case = tx.session.get_one(Case, case_id)
+        study = tx.session.get_one(Image, image).study_id
+        common = {"case_id": case_id, "patient_id": case.patient_id, "image_id": image, "study_id": study}
+        times = {"created_at": tx.now, "updated_at": tx.now}
+        tx.session.add(
+            Report(
+                id="r" * 26, state=ReportState.DRAFT, run_id=run, language="tr", writer="x", **times, **common
+            )
+        )
+        tx.session.flush()
+        accepted = FindingReview(report_id="r" * 26, label="Pneumothorax", judgement=Judgement.ACCEPTED)
+        accepted.user_id, accepted.at = reader.user_id, tx.now
+        tx.session.add(accepted)
+        tx.session.flush()
+        priority.update_worklist(tx, case_id)
+        (item,) = worklist.load_worklist(tx).items
+    assert item.priority is Priority.CRITICAL
+    assert [one.label for one in item.findings] == ["Pneumothorax", "Effusion"]
 
 
 def test_a_restricted_case_shows_no_name_until_it_is_open(both_records, reader):

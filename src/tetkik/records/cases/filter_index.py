@@ -96,7 +96,9 @@ def load_newest_runs(
 
 @dataclass(frozen=True, slots=True)
 class CaseFindings:
-    """What is there in the images of a case: the radiologist's word where they gave one, else the model's."""
+    """What is there in the images of a case: the radiologist's word where they gave one, else what the model
+    may state by its held-out precision. What it only suggests raises nothing and stands in no list.
+    """
 
     labels: dict[str, float | None] = field(default_factory=dict)
     """With the highest probability of the model; None where it gives none, or has not found it."""
@@ -120,7 +122,9 @@ def load_case_findings(tx: Transaction, runs: Iterable[NewestRun]) -> dict[str, 
         )
     }
     scores = tx.session.execute(
-        select(Score.run_id, Score.label, Score.probability).where(Score.run_id.in_(done), Score.positive)
+        select(Score.run_id, Score.label, Score.probability, Score.asserted).where(
+            Score.run_id.in_(done), Score.positive
+        )
     )
     for row in scores:
         run = done[row.run_id]
@@ -131,6 +135,8 @@ def load_case_findings(tx: Transaction, runs: Iterable[NewestRun]) -> dict[str, 
             continue
         if verdict is Judgement.ACCEPTED:
             of_case.confirmed.add(row.label)
+        elif not row.asserted:
+            continue
         of_case.labels[row.label] = max(of_case.labels.get(row.label) or 0.0, row.probability or 0.0) or None
     for (study_id, label), judgement in judged.items():
         run_there = of_study.get(study_id)

@@ -220,7 +220,7 @@ def add_run(tx: Transaction, image: StoredImage, answer: ModelAnswer) -> str:
     tx.session.flush()
     for finding in result.findings if result is not None else ():
         if finding.assessed:
-            columns = ("label", "score", "probability", "threshold", "positive")
+            columns = ("label", "score", "probability", "threshold", "positive", "asserted")
             scored = {column: getattr(finding, column) for column in columns}
             tx.session.add(Score(run_id=run.id, **scored))
     update_worklist(tx, image.case_id)

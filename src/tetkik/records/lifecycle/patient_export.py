@@ -42,7 +42,7 @@ _README = (
 )
 
 
-_SCORE = ("label", "score", "probability", "threshold", "positive")
+_SCORE = ("label", "score", "probability", "threshold", "positive", "asserted")
 
 
 def export_patient(

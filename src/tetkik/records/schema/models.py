@@ -53,6 +53,8 @@ class Score(Base):
     probability: Mapped[float | None]
     threshold: Mapped[float]
     positive: Mapped[bool]
+    asserted: Mapped[bool]
+    """Whether the bundle's held-out precision lets it be stated, and so raise a case."""
 
 
 class TriageTally(Base):

@@ -777,6 +777,7 @@ CREATE TABLE scores (
     probability DOUBLE PRECISION,
     threshold DOUBLE PRECISION NOT NULL,
     positive BOOLEAN NOT NULL,
+    asserted BOOLEAN NOT NULL,
     CONSTRAINT pk_scores PRIMARY KEY (run_id, label),
     CONSTRAINT fk_scores_run_id FOREIGN KEY(run_id) REFERENCES runs (id)
 );
