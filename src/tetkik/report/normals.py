@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from importlib import resources
-from types import MappingProxyType
 from typing import Any
 
 from tetkik.language import Language
 from tetkik.report.labeler import Context, read_report
 from tetkik.turkish import flat
-from tetkik.values import DraftSentence, Section
+from tetkik.values import DraftSentence, Route, Section, View
 
 _CLAIMS = (Section.FINDINGS, Section.IMPRESSION)
 
@@ -23,17 +22,47 @@ _CLAIMS = (Section.FINDINGS, Section.IMPRESSION)
 class Examination(StrEnum):
     """What a normal report is about."""
 
+    CHEST = "chest"
+    """Of a projection that nothing states."""
     CHEST_PA = "chest_pa"
     CHEST_AP = "chest_ap"
     """At the bedside."""
     CHEST_LATERAL = "chest_lateral"
     BRAIN_MRI = "brain_mri"
+    BRAIN_SLICE = "brain_slice"
+    """Of fewer slices than show a whole brain."""
 
 
-OF_ROUTE: Mapping[str, Examination] = MappingProxyType(
-    {"chest": Examination.CHEST_PA, "brain_mri": Examination.BRAIN_MRI}
-)
-"""The examination whose sentences hold for every image of a route."""
+_WHOLE_BRAIN = 10
+"""Slices that a study of a whole brain has at the least."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImagedStudy:
+    """What a study shows, as its files say: what a normal sentence needs is looked for here.
+
+    Attributes:
+        slices: images, and frames of those that have several.
+        series: what its series are called, folded.
+    """
+
+    route: Route | None
+    views: frozenset[View]
+    slices: int = 1
+    series: str = ""
+
+    @property
+    def examination(self) -> Examination | None:
+        """Whose normal sentences hold for it; None where there are none."""
+        if View.PA in self.views:
+            return Examination.CHEST_PA
+        if View.AP in self.views:
+            return Examination.CHEST_AP
+        if View.LATERAL in self.views:
+            return Examination.CHEST_LATERAL
+        if self.route is Route.BRAIN_MRI:
+            return Examination.BRAIN_MRI if self.slices >= _WHOLE_BRAIN else Examination.BRAIN_SLICE
+        return Examination.CHEST if self.route is Route.CHEST else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +75,8 @@ class NormalPart:
     name: str
     text: str
     words: re.Pattern[str]
+    needs: re.Pattern[str] | None
+    """What a series is called that shows it; None where every image of the examination does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +96,11 @@ class NormalReport:
         findings = "\n".join(part.text for part in self.parts)
         own = (("technique", self.technique), ("findings", findings), ("impression", self.impression))
         return "\n\n".join(f"{{{slot}}}\n{text}" for slot, text in own)
+
+    def shown_by(self, study: ImagedStudy) -> NormalReport:
+        """The same with the parts alone that a study shows."""
+        shown = [part for part in self.parts if part.needs is None or part.needs.search(study.series)]
+        return replace(self, parts=tuple(shown))
 
     def completed(
         self, sentences: Iterable[tuple[DraftSentence, bool]], found: Collection[str]
@@ -103,6 +139,7 @@ def normal_report(examination: Examination, language: Language) -> NormalReport:
                     words["name"],
                     words.get(examination, words["text"]),
                     re.compile(words["words"]),
+                    re.compile(item["needs"]) if "needs" in item else None,
                 )
             )
     return NormalReport(examination, language, **own, parts=tuple(parts))
@@ -110,7 +147,8 @@ def normal_report(examination: Examination, language: Language) -> NormalReport:
 
 def normal_parts(language: Language) -> tuple[NormalPart, ...]:
     """Every part of the images that a model reads."""
-    return tuple(part for item in OF_ROUTE.values() for part in normal_report(item, language).parts)
+    whole = (Examination.CHEST_PA, Examination.BRAIN_MRI)
+    return tuple(part for item in whole for part in normal_report(item, language).parts)
 
 
 @cache

@@ -100,12 +100,16 @@ class _StudyContext:
 
     @property
     def technique(self) -> str | None:
-        """The projections, such as `PA, LATERAL`, or several slices; None where no file tells."""
+        """The projections that a model read, such as `PA`, or several slices; None where no file tells.
+
+        Where it read none, those that there are.
+        """
         if sum(result.route is Route.BRAIN_MRI for result in self.results.values()) > 1:
             from tetkik.report.composer.compose import SLICES
 
             return SLICES
-        there = {image.view for image in self.images}
+        read = {image_id for image_id, result in self.results.items() if result.suitable}
+        there = {image.view for image in self.images if image.id in read or not read}
         return ", ".join(view.value for view in View if view in there) or None
 
 

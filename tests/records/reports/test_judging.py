@@ -147,7 +147,9 @@ def test_a_finding_takes_the_normal_sentences_of_its_part_away(records, reader):
         left = [item.text for item in after.draft.sentences if item.author is Author.PERSON]
         gone = [text for text in before if text not in left]
         assert (
-            len(gone) == 2 and "pnömotoraks izlenmemektedir" in gone[0] and "normal sınırlardadır" in gone[1]
+            len(gone) == 2
+            and "pnömotoraks izlenmemektedir" in gone[0]
+            and "akut patoloji saptanmadı" in gone[1]
         )
         undone = drafts.undo(tx, made.id, after.revision)
         assert [item.text for item in undone.draft.sentences if item.author is Author.PERSON] == before

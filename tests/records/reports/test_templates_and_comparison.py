@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -16,9 +17,10 @@ from tetkik.language import Language
 from tetkik.records.reports import drafts, templates
 from tetkik.records.reports.templates import HospitalTemplate, sentences_of
 from tetkik.report.draft import check_slots
-from tetkik.report.normals import Examination, normal_report, unmentioned
+from tetkik.report.normals import Examination, ImagedStudy, normal_report, unmentioned
 from tetkik.rules.comparison import Change, compared
 from tetkik.values import Draft, DraftSentence, Role, Route, Section
+from tetkik.values.radiograph import View
 
 
 def template(text, language=Language.TR):
@@ -76,7 +78,8 @@ def test_each_examination_has_a_normal_report_as_it_is_dictated(language):
     for examination in Examination:
         normal = normal_report(examination, language)
         texts = [part.text for part in normal.parts]
-        assert len(texts) >= 7 and len(set(texts)) == len(texts)
+        assert len(texts) >= (3 if examination is Examination.BRAIN_SLICE else 6)
+        assert len(set(texts)) == len(texts)
         assert len({part.abbreviation for part in normal.parts}) == len(texts)
         check_slots(normal.template)
         # A part is spoken of by its own sentence, so that it is not said twice.
@@ -114,10 +117,48 @@ def test_an_empty_report_becomes_a_normal_one_whole():
 
 
 @pytest.mark.parametrize(
+    ("study", "examination", "unseen"),
+    [
+        (ImagedStudy(Route.CHEST, frozenset({View.PA, View.LATERAL})), Examination.CHEST_PA, ()),
+        (ImagedStudy(Route.CHEST, frozenset({View.AP})), Examination.CHEST_AP, ()),
+        (ImagedStudy(None, frozenset({View.LATERAL})), Examination.CHEST_LATERAL, ()),
+        (ImagedStudy(Route.CHEST, frozenset({View.OTHER})), Examination.CHEST, ()),
+        (ImagedStudy(Route.BRAIN_MRI, frozenset()), Examination.BRAIN_SLICE, ()),
+        (
+            ImagedStudy(Route.BRAIN_MRI, frozenset(), 24, "t1 ax"),
+            Examination.BRAIN_MRI,
+            ("diffusion", "flow voids", "sella"),
+        ),
+        (
+            ImagedStudy(Route.BRAIN_MRI, frozenset(), 90, "ep2d diff trace adc t2 tse ax t1 sag"),
+            Examination.BRAIN_MRI,
+            (),
+        ),
+        (ImagedStudy(None, frozenset()), None, ()),
+    ],
+)
+def test_nothing_is_called_normal_that_the_study_does_not_show(study, examination, unseen):
+    assert study.examination is examination
+    if examination is None:
+        return
+    whole = normal_report(examination, Language.EN)
+    shown = whole.shown_by(study)
+    gone = [part.text for part in whole.parts if part not in shown.parts]
+    assert len(gone) == len(unseen) and all(any(word in text for text in gone) for word in unseen)
+    text = " ".join(part.text for part in shown.parts)
+    if examination is Examination.BRAIN_SLICE:
+        assert text.count("at the level that is imaged") == len(shown.parts) == 3
+    if examination is Examination.CHEST:
+        assert not {"heart", "mediastin", "PA"} & set(
+            re.findall(r"\w+", text + shown.impression + shown.technique)
+        )
+
+
+@pytest.mark.parametrize(
     ("route", "offered"),
     [
-        (Route.CHEST, {Examination.CHEST_PA, Examination.CHEST_AP, Examination.CHEST_LATERAL}),
-        (Route.BRAIN_MRI, {Examination.BRAIN_MRI}),
+        (Route.CHEST, {one for one in Examination if one.startswith("chest")}),
+        (Route.BRAIN_MRI, {Examination.BRAIN_SLICE}),
         (None, set()),
     ],
 )

@@ -21,9 +21,9 @@ from tetkik.records.ids import new_id
 from tetkik.records.reports import drafts
 from tetkik.records.reports.edit_conflicts import WorkingDraft
 from tetkik.records.reports.editing import DraftEdit
-from tetkik.records.reports.templates import stated_labels
+from tetkik.records.reports.templates import imaged_study, stated_labels
 from tetkik.records.schema.models import Macro, PersonalWord
-from tetkik.report.normals import OF_ROUTE, NormalReport, normal_parts, normal_report, unmentioned
+from tetkik.report.normals import normal_parts, normal_report, unmentioned
 from tetkik.turkish import alphabetical, fold, lower
 from tetkik.values.common import one_line
 from tetkik.values.report import Author, DraftSentence, Section
@@ -153,9 +153,10 @@ def fill_normals(tx: Transaction, report_id: str, revision: int) -> Filled:
     key says them.
     """
     before = drafts.draft_of(tx, report_id)
-    normal = _normal_report(before)
-    if normal is None:
-        return Filled(before, ())
+    study = imaged_study(tx, before)
+    if study.examination is None:
+        raise Conflict("Nothing says of which part of the body this image is; write the sentences by hand.")
+    normal = normal_report(study.examination, before.draft.language).shown_by(study)
     found = stated_labels(before)
     parts = unmentioned(normal.parts, zip(before.draft.sentences, before.by_person, strict=True), found)
     if not parts:
@@ -171,14 +172,6 @@ def fill_normals(tx: Transaction, report_id: str, revision: int) -> Filled:
         new.append(DraftSentence(normal.impression, Section.IMPRESSION, author=Author.PERSON))
     working = drafts.save(tx, report_id, revision, DraftEdit((*before.draft.sentences, *new)))
     return Filled(working, tuple(part.name for part in parts))
-
-
-def _normal_report(working: WorkingDraft) -> NormalReport | None:
-    """What is normal on the image of a draft; None where no examination of ours holds for it."""
-    if working.result is None:
-        raise Conflict("Nothing says of which part of the body this image is; write the sentences by hand.")
-    examination = OF_ROUTE.get(working.result.route or "")
-    return normal_report(examination, working.draft.language) if examination else None
 
 
 def _write(tx: Transaction, row: Macro, macro: MacroText) -> OwnMacro:

@@ -32,17 +32,14 @@ from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.schema import ReportTemplate
 from tetkik.report.draft import check_slots
 from tetkik.report.labeler import read_report
-from tetkik.report.normals import Examination, normal_report
-from tetkik.values import NORMAL_LABELS, Author, Draft, DraftSentence, Judgement, Route, Section, View
+from tetkik.report.normals import Examination, ImagedStudy, normal_report
+from tetkik.turkish import flat
+from tetkik.values import NORMAL_LABELS, Author, Draft, DraftSentence, Judgement, Route, Section
 from tetkik.values.common import one_line
 
 LONGEST = 20_000
 """Characters of a template."""
 _SECTIONS = {section.value: section for section in Section}
-_EXAMINATIONS = {
-    Route.CHEST: (Examination.CHEST_PA, Examination.CHEST_AP, Examination.CHEST_LATERAL),
-    Route.BRAIN_MRI: (Examination.BRAIN_MRI,),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +65,23 @@ def fitting_templates(tx: Transaction, working: WorkingDraft) -> tuple[HospitalT
     found = all_templates(tx)
     if working.result is None:
         return found
-    view = images.load_image(tx, working.image_id).view
-    route = Route.CHEST if view is View.LATERAL else working.result.route
-    wanted = _EXAMINATIONS[route] if route is not None else ()
+    known = imaged_study(tx, working).examination
+    # Whoever reads a film of which nothing states the projection may know it.
+    of_chest = (one for one in Examination if one.startswith(Examination.CHEST))
+    wanted = tuple(of_chest) if known is Examination.CHEST else (known,)
     return tuple(item for item in found if item.examination is None or item.examination in wanted)
+
+
+def imaged_study(tx: Transaction, working: WorkingDraft) -> ImagedStudy:
+    """What the images of a draft show: projections, slices, series."""
+    route = working.result.route if working.result is not None else None
+    there = drafts.images_of_report(tx, images.load_image(tx, working.image_id))
+    series = ""
+    if route is Route.BRAIN_MRI:
+        tags = (images.load_metadata(tx, image).tags for image in there)
+        series = " ".join(dict.fromkeys(flat(f"{tag.series or ''} {tag.description or ''}") for tag in tags))
+    views = frozenset(image.view for image in there if image.view is not None)
+    return ImagedStudy(route, views, sum(image.frames for image in there), series)
 
 
 def template_of(tx: Transaction, template_id: str) -> HospitalTemplate:
@@ -107,7 +117,7 @@ def take(tx: Transaction, report_id: str, revision: int, template_id: str) -> Wo
         sentences = sentences_of(template, draft)
     else:
         given = zip(draft.sentences, working.by_person, strict=True)
-        normal = normal_report(template.examination, template.language)
+        normal = normal_report(template.examination, template.language).shown_by(imaged_study(tx, working))
         sentences = normal.completed(given, stated_labels(working))
     return drafts.save(tx, report_id, revision, DraftEdit(sentences))
 
