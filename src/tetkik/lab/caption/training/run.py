@@ -50,7 +50,7 @@ from tetkik.lab.caption.training.trainer import (
     part_size,
     whole_network,
 )
-from tetkik.lab.caption.training.tuning import CaptionTrial, Epoch, trial_sentence, tuned
+from tetkik.lab.caption.training.tuning import CaptionTrial, Epoch, trial_sentence, tuned_captions
 from tetkik.lab.engine.card import library_versions, rows_csv
 from tetkik.lab.engine.charts import csv_text, training_curves
 from tetkik.lab.engine.checkpoint import room_on_disk, tensors_as_bytes
@@ -280,7 +280,7 @@ class _Run:
             trainer = self._trainer(network, data, tried, _TRIAL)
             return tuple(trainer.run(lambda _, done, total: session.progress("trial", done, total)).epochs)
 
-        found = tuned(session.options, session.work, run, keep=session.main)
+        found = tuned_captions(session.options, session.work, run, keep=session.main)
         session.accelerator.free_memory()
         return found
 
