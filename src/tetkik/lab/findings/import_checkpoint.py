@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from tetkik.bundle import (
     CardSection,
     Manifest,
     Task,
-    bundle_id,
     finish_bundle,
     open_bundle,
     sha256_of,
@@ -37,7 +35,7 @@ from tetkik.findings.networks.huggingface import (
 )
 from tetkik.findings.operating_points import DEFAULT_THRESHOLD, UNCALIBRATED, default_thresholds
 from tetkik.imaging.prepare import Preprocessing, Resample
-from tetkik.lab.engine.card import library_versions, read_card
+from tetkik.lab.engine.card import made_today, model_id, read_card
 from tetkik.lab.engine.label_list import read_names, twice
 from tetkik.lab.findings.export import Exported, to_onnx, write_torch
 from tetkik.language import Sentence
@@ -349,8 +347,7 @@ def _from_transformers(name: str, folder: Path, options: ImportOptions) -> Sourc
 
 def _manifest(found: Source, exported: Exported, folder: Path, options: ImportOptions) -> Manifest:
     return Manifest(
-        id=options.id or bundle_id(folder.resolve().name) or "findings-imported",
-        version="1.0",
+        **made_today(model_id(options.id, folder, "findings-imported"), options.licence, _LIBRARIES),
         task=Task.FINDINGS,
         kind=found.kind,
         labels=found.labels,
@@ -365,9 +362,6 @@ def _manifest(found: Source, exported: Exported, folder: Path, options: ImportOp
             "sha256_of_checkpoint": found.digest,
             "largest_score_difference_onnx_torch": exported.difference,
         },
-        libraries=library_versions(_LIBRARIES),
-        licence=options.licence,
-        created=datetime.now(UTC).date().isoformat(),
     )
 
 

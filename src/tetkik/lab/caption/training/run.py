@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import shutil
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -12,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from tetkik.bundle.card import finish_bundle
-from tetkik.bundle.manifest import Manifest, Metric, Task, bundle_id
+from tetkik.bundle.manifest import Manifest, Metric, Task
 from tetkik.bundle.store import staged_folder
 from tetkik.caption.families.loading import image_spec_of
 from tetkik.caption.families.staged import StagedNetwork
@@ -51,7 +50,7 @@ from tetkik.lab.caption.training.trainer import (
     whole_network,
 )
 from tetkik.lab.caption.training.tuning import CaptionTrial, Epoch, trial_sentence, tuned_captions
-from tetkik.lab.engine.card import library_versions, rows_csv
+from tetkik.lab.engine.card import made_today, model_id, rows_csv
 from tetkik.lab.engine.charts import csv_text, training_curves
 from tetkik.lab.engine.checkpoint import room_on_disk, tensors_as_bytes
 from tetkik.lab.engine.processes import wait_for_all
@@ -125,10 +124,9 @@ def _write_log(result: TrainingResult, folder: Path, curves: bytes) -> None:
 def _manifest(result: TrainingResult, out: Path) -> Manifest:
     """Everything that the bundle says of itself, but for the hashes of its files."""
     options, network, model = result.options, result.network, result.model
+    libraries = [name for name, module in LIBRARIES.items() if find_spec(module)]
     return Manifest(
-        id=options.id or bundle_id(out.resolve().name) or "caption",
-        version="1.0",
-        licence=options.licence,
+        **made_today(model_id(options.id, out, "caption"), options.licence, libraries),
         task=Task.CAPTION,
         kind=network.family,
         labels=("caption",),
@@ -147,8 +145,6 @@ def _manifest(result: TrainingResult, out: Path) -> Manifest:
             "skipped_steps": result.state.skipped,
             "processes": model.processes,
         },
-        libraries=library_versions([name for name, module in LIBRARIES.items() if find_spec(module)]),
-        created=datetime.datetime.now(datetime.UTC).date().isoformat(),
     )
 
 

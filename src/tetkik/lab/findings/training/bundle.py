@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,6 @@ from tetkik.bundle import (
     ImageReference,
     Manifest,
     Task,
-    bundle_id,
     finish_bundle,
     open_bundle,
     staged_folder,
@@ -28,7 +26,7 @@ from tetkik.findings.networks import FAMILIES
 from tetkik.findings.networks.encoder import ENCODER
 from tetkik.findings.onnx_model import OrtSession
 from tetkik.findings.predict import load_findings
-from tetkik.lab.engine.card import library_versions, rows_csv
+from tetkik.lab.engine.card import made_today, model_id, rows_csv
 from tetkik.lab.engine.charts import csv_text, decimals, training_curves
 from tetkik.lab.engine.learned_rows import LearnedRows, Pictures
 from tetkik.lab.engine.session import log_folder
@@ -235,9 +233,7 @@ def _manifest(prepared: PreparedTraining, result: TrainingResult, out: Path, *di
     if len(ages) >= _FEWEST_AGES:
         calibration["ages"] = [round(float(age), 1) for age in np.percentile(ages, _AGES)]
     return Manifest(
-        id=options.id or bundle_id(out.resolve().name) or "findings",
-        version="1.0",
-        licence=options.licence,
+        **made_today(model_id(options.id, out, "findings"), options.licence, LIBRARIES),
         task=Task.FINDINGS,
         kind=_kind(options),
         labels=config.labels,
@@ -253,8 +249,6 @@ def _manifest(prepared: PreparedTraining, result: TrainingResult, out: Path, *di
             "rows_left_out": {str(reason): count for reason, count in images.left_out.items()},
             **dict(zip(("onnx_difference", "held_out_difference"), differences, strict=True)),
         },
-        libraries=library_versions(LIBRARIES),
-        created=datetime.datetime.now(datetime.UTC).date().isoformat(),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import datetime
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
@@ -17,11 +16,11 @@ import torch
 from numpy.typing import NDArray
 
 from tetkik.bundle.card import CardSection, ComplaintReference, card_words, finish_bundle
-from tetkik.bundle.manifest import Manifest, Task, bundle_id
+from tetkik.bundle.manifest import Manifest, Task
 from tetkik.bundle.store import Bundle, check_target, open_bundle, staged_folder, write_manifest
 from tetkik.choices import Device
 from tetkik.errors import MissingExtra, TrainingError
-from tetkik.lab.engine.card import cell, library_versions, markdown_table, read_card, rows_csv
+from tetkik.lab.engine.card import cell, made_today, markdown_table, model_id, read_card, rows_csv
 from tetkik.lab.engine.checkpoint import WorkFolder, room_on_disk, tensors_as_bytes
 from tetkik.lab.engine.exporters import ExportFailed, export_onnx, quiet_exporter
 from tetkik.lab.engine.learned_rows import LearnedRows
@@ -343,7 +342,7 @@ def _write(
             for file in work.glob(f"{_FP32}*"):
                 (stage / file.name).write_bytes(file.read_bytes())
         session.progress("export", 3, 4)
-        name = options.id or bundle_id(out.resolve().name) or "triage-transformer"
+        name = model_id(options.id, out, "triage-transformer")
         manifest = _manifest(data, trained, name, judged)
         learned = data.texts(np.concatenate([data.split.training, data.split.validation]))
         LearnedRows.of(fingerprint(data.complaints), learned).after(trained.base.folder).write(stage)
@@ -399,9 +398,7 @@ def _manifest(data: TrainingData, trained: Trained, name: str, found: _Judged) -
     judged = Judged(data.labels, data.truth[test], probabilities, data.groups[test])
     warn_of_collapse(judged)
     return Manifest(
-        id=name,
-        version="1.0",
-        licence=options.licence,
+        **made_today(name, options.licence, LIBRARIES),
         task=Task.TRIAGE,
         kind="transformer",
         labels=data.labels,
@@ -425,8 +422,6 @@ def _manifest(data: TrainingData, trained: Trained, name: str, found: _Judged) -
                 "texts": found.parity.texts,
             },
         },
-        libraries=library_versions(LIBRARIES),
-        created=datetime.datetime.now(datetime.UTC).date().isoformat(),
     )
 
 
