@@ -201,7 +201,7 @@ def test_curves_are_drawn(rows):
         ({"judged": 0}, "judged cannot be 0"),
         ({"learning_rate": 3}, "between 0 and 1"),
         ({"learning": "full", "quantisation": "nf4"}, "Quantised weights cannot learn"),
-        ({"warm_up": 1.5}, "warm_up cannot be 1.5"),
+        ({"warm_up": 1.5}, "warm-up cannot be 1.5"),
         ({"smoothing": 1.0}, "smoothing cannot be 1.0"),
     ],
 )

@@ -168,7 +168,7 @@ def test_settings_that_cannot_be_are_named():
     check_options(Limited(4))
     with pytest.raises(UsageError, match="epochs cannot be 3; the least is 4"):
         check_options(Limited(3))
-    with pytest.raises(UsageError, match="share cannot be 2; it lies between 0 and 1"):
+    with pytest.raises(UsageError, match="share cannot be 2; give a number from 0 to 1"):
         check_options(Limited(4, share=2))
     check_rate(1e-4)
     for rate in (0.0, 1.0, -1.0, float("nan")):
