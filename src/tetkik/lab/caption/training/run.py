@@ -54,7 +54,7 @@ from tetkik.lab.engine.card import made_today, model_id, rows_csv
 from tetkik.lab.engine.charts import csv_text, training_curves
 from tetkik.lab.engine.checkpoint import room_on_disk, tensors_as_bytes
 from tetkik.lab.engine.processes import wait_for_all
-from tetkik.lab.engine.session import Notify, Session, log_folder, training_session
+from tetkik.lab.engine.session import Notify, Session, training_session, write_log
 from tetkik.lab.engine.trainer import TrainingState
 from tetkik.language import Language, Sentence
 from tetkik.settings import settings
@@ -95,7 +95,7 @@ def write_bundle(result: TrainingResult, out: Path, progress: ProgressCallback, 
         manifest = _manifest(result, out)
         card = make_card(result.prepared, result.model, result.options, result.state, result.trials)
         finish_bundle(stage, manifest, *card)
-        _write_log(result, log_folder(out), curves)
+        _write_log(result, out, curves)
     progress("export", 2, 2)
 
 
@@ -103,22 +103,12 @@ def _curves(state: TrainingState[Epoch], language: Language) -> bytes:
     return training_curves(state.epochs, language, loss=LOSS, measured=MEASURED, best_epoch=state.best_epoch)
 
 
-def _write_log(result: TrainingResult, folder: Path, curves: bytes) -> None:
-    """Write `epochs.csv`, `curves.png`, `validation_captions.csv` and, after `--tune`, `trials.csv`.
-
-    They are not part of the bundle: names of images and captions may be those of a hospital.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / CURVES).write_bytes(curves)
+def _write_log(result: TrainingResult, out: Path, curves: bytes) -> None:
     listed = result.captions.listed if result.captions is not None else []
-    tables = {
-        "epochs.csv": rows_csv(result.state.epochs, Epoch),
-        "validation_captions.csv": csv_text(["id", "reference", "caption"], listed),
-    }
-    if result.trials:
-        tables["trials.csv"] = rows_csv(result.trials, CaptionTrial)
-    for name, text in tables.items():
-        (folder / name).write_text(text, encoding="utf-8")
+    trials = {"trials.csv": rows_csv(result.trials, CaptionTrial)} if result.trials else {}
+    captions = csv_text(["id", "reference", "caption"], listed)
+    epochs = rows_csv(result.state.epochs, Epoch)
+    write_log(out, {CURVES: curves, "epochs.csv": epochs, "validation_captions.csv": captions, **trials})
 
 
 def _manifest(result: TrainingResult, out: Path) -> Manifest:

@@ -29,7 +29,7 @@ from tetkik.findings.predict import load_findings
 from tetkik.lab.engine.card import made_today, model_id, rows_csv
 from tetkik.lab.engine.charts import csv_text, decimals, training_curves
 from tetkik.lab.engine.learned_rows import LearnedRows, Pictures
-from tetkik.lab.engine.session import log_folder
+from tetkik.lab.engine.session import write_log
 from tetkik.lab.findings.export import LARGEST_HALF_DIFFERENCE, to_onnx, write_torch
 from tetkik.lab.findings.reference import ReferenceImages, make_reference
 from tetkik.lab.findings.summaries import metrics_of, source_metrics, words_separate
@@ -90,7 +90,11 @@ def write_bundle(
             difference=exported.difference,
         )
         finish_bundle(stage, manifest, *card, reference)
-        write_log(log_folder(out), result.epochs, result.held_out, prepared.images.names, prepared.fold)
+        language, measured = settings().language, {"mean_auroc": "Mean AUROC"}
+        curves = training_curves(result.epochs, language, loss="Loss", measured=measured, chance=0.5)
+        scores = scores_csv(result.held_out, prepared.images.names, prepared.fold)
+        epochs = rows_csv(result.epochs, Epoch)
+        write_log(out, {"epochs.csv": epochs, "curves.png": curves, "scores.csv": scores})
     progress("export", 3, 3)
 
 
@@ -260,27 +264,6 @@ def _kind(options: TrainingOptions) -> str:
 
 _Fold = NDArray[np.int64] | None
 """(rows,), of all rows; None without folds."""
-
-
-def write_log(
-    folder: Path, epochs: Sequence[Epoch], held_out: HeldOut, names: Sequence[str], fold: _Fold
-) -> None:
-    """Write `epochs.csv`, `curves.png` and `scores.csv` into `folder`.
-
-    They are not part of the bundle: the names of images may be those of a hospital.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "epochs.csv").write_text(rows_csv(epochs, Epoch), encoding="utf-8")
-    (folder / "curves.png").write_bytes(
-        training_curves(
-            epochs,
-            settings().language,
-            loss="Loss",
-            measured={"mean_auroc": "Mean AUROC"},
-            chance=0.5,
-        )
-    )
-    (folder / "scores.csv").write_text(scores_csv(held_out, names, fold), encoding="utf-8")
 
 
 def scores_csv(held_out: HeldOut, names: Sequence[str], fold: _Fold) -> str:

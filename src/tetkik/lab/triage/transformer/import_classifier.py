@@ -13,7 +13,7 @@ from tetkik.bundle.hub import user_path
 from tetkik.errors import BundleCorrupt, InputError, UsageError
 from tetkik.lab.engine.card import made_today, model_id, read_card
 from tetkik.lab.engine.checkpoint import tensors_as_bytes
-from tetkik.lab.engine.label_list import read_names
+from tetkik.lab.engine.label_list import check_count, read_names
 from tetkik.lab.engine.session import public_name
 from tetkik.lab.triage.clean.text import departments
 from tetkik.lab.triage.transformer.data import Base, open_base
@@ -81,14 +81,7 @@ def open_source(name: str, options: ImportOptions) -> Source:
     model = _load(base)
     config = model.config
     own = tuple(str(config.id2label[number]) for number in sorted(config.id2label))
-    if options.labels is not None and len(options.labels) != len(own):
-        raise UsageError(
-            "{source} has {found} outputs and {named} labels were given; name as many labels as it has "
-            "outputs, in their order.",
-            source=name,
-            found=len(own),
-            named=len(options.labels),
-        )
+    check_count(name, len(own), own if options.labels is None else options.labels)
     if options.labels is None and all(label.startswith("LABEL_") for label in own):
         raise UsageError(
             "{name} does not name its labels (LABEL_0 …, {count} in all); name them in order with --labels.",
