@@ -21,7 +21,7 @@ from figures import judged, record
 from tetkik.lab.caption.training.features import (
     cache_place,
     feature_numbers,
-    feature_plan,
+    split_store,
     write_features,
 )
 from tetkik.lab.caption.training.options import CaptionTraining
@@ -53,17 +53,17 @@ def measured(network: Any, images: int) -> float:
     # No weights are there to be hashed.
     key = {"shape": network.feature_shape(), "dtype": feature_numbers(Precision.FP16).name}
     with tempfile.TemporaryDirectory() as folder:
-        plan = feature_plan(Path(folder), key, "train", "0" * 64, images)
+        store = split_store(Path(folder), key, "train", "0" * 64)
         write_features(
             alone,
             network,
             part,  # type: ignore[arg-type]
-            plan,
+            store,
             batch=8,
             precision=Precision.FP16,
             progress=lambda *_: None,
         )
-        return sum(file.stat().st_size for file in plan.folder.iterdir()) / images
+        return sum(file.stat().st_size for file in store.folder.iterdir()) / images
 
 
 def main() -> None:

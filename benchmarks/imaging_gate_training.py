@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import datetime
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -44,7 +43,7 @@ from tetkik.bundle.store import Bundle, open_bundle, staged_folder
 from tetkik.errors import TetkikError, TrainingError
 from tetkik.imaging.gate.judge import OUTPUTS, GateLimits
 from tetkik.imaging.prepare import Preprocessing
-from tetkik.lab.engine.card import library_versions
+from tetkik.lab.engine.card import made_today
 from tetkik.lab.findings.data import read_labels
 from tetkik.language import Sentence
 from tetkik.networks.onnx_session import onnx_session
@@ -310,7 +309,6 @@ class GateOptions:
     """Settings of a training."""
 
     id: str = "gate-image"
-    version: str = "1.0"
     size: int = 80  # side of the network's input, 80 or 96
     scenes: int = 2000  # how many pictures are drawn beside the real images that are neither
     recipe: Recipe = field(default_factory=Recipe)
@@ -380,8 +378,7 @@ def preprocessing(size: int) -> Preprocessing:
 def _manifest(examples: Examples, options: GateOptions, difference: float) -> Manifest:
     names, counts = np.unique(np.array(examples.source), return_counts=True)
     return Manifest(
-        id=options.id,
-        version=options.version,
+        **made_today(options.id, options.licence, ("torch", "onnx", "numpy", "pillow")),
         task=Task.GATE,
         kind="convolutional",
         labels=OUTPUTS,
@@ -397,9 +394,6 @@ def _manifest(examples: Examples, options: GateOptions, difference: float) -> Ma
             **asdict(options.schedule),
             "largest_difference_from_torch": round(difference, 5),
         },
-        libraries=library_versions(("torch", "onnx", "numpy", "pillow")),
-        licence=options.licence,
-        created=datetime.datetime.now(datetime.UTC).date().isoformat(),
     )
 
 

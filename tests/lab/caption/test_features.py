@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import os
+import itertools
 import shutil
 from collections import namedtuple
 from types import SimpleNamespace
@@ -19,15 +19,15 @@ from tetkik.caption.options import AdapterOptions, Learning
 from tetkik.errors import OutputError, TrainingError
 from tetkik.lab.caption.training import features
 from tetkik.lab.caption.training.features import (
-    FeaturePlan,
     LiveFeatures,
     cache_place,
     check_room,
-    feature_plan,
     features_key,
     frozen_digest,
     frozen_would_be_smaller,
-    missing_bytes,
+    open_features,
+    places_of,
+    split_store,
     write_features,
 )
 from tetkik.lab.caption.training.options import CaptionTraining
@@ -74,25 +74,21 @@ def network(base):
     return load_base(str(base))
 
 
-@pytest.fixture
-def small_blocks(monkeypatch, network):
-    """Blocks of five rows: five of them, the last with three."""
-    tokens, width = network.feature_shape()
-    monkeypatch.setattr(features, "_BLOCK_BYTES", 5 * tokens * width * 4)
-
-
-def written(network, pictures, folder, dtype=F32, accelerator=None):
-    plan = feature_plan(folder, features_key(network, dtype), "train", "0123456789", ROWS)
-    write_features(
-        accelerator or process(),
-        network,
-        pictures,
-        plan,
-        batch=4,
-        precision=Precision.FP32,
-        progress=silent,
-    )
-    return plan
+def written(network, pictures, folder, dtype=F32, accelerators=None, progress=silent):
+    """The features of a split, by each of some processes that have all looked before any of them begins."""
+    key = features_key(network, dtype)
+    each = [(one, split_store(folder, key, "train", "0123456789")) for one in accelerators or [process()]]
+    for accelerator, store in each:
+        write_features(
+            accelerator,
+            network,
+            pictures,
+            store,
+            batch=4,
+            precision=Precision.FP32,
+            progress=progress,
+        )
+    return each[0][1].open()
 
 
 def expected(network, pictures):
@@ -100,63 +96,49 @@ def expected(network, pictures):
 
 
 @pytest.mark.parametrize(("dtype", "close"), [(np.float32, 1e-6), (np.float16, 2e-3)])
-def test_what_is_cached_is_what_the_frozen_part_gives(network, small_blocks, tmp_path, dtype, close):
+def test_what_is_cached_is_what_the_frozen_part_gives(network, tmp_path, dtype, close):
     pictures = Pictures()
-    plan = written(network, pictures, tmp_path, np.dtype(dtype))
-    cache = plan.open()
+    store = written(network, pictures, tmp_path, np.dtype(dtype))
+    cache = open_features(store, ROWS)
     rows = np.array([22, 0, 7, 7, 14])
     found = cache.at_cut(network, cache.fetch(rows), torch.device("cpu"))
     assert found.dtype is torch.from_numpy(np.zeros(1, dtype)).dtype
     torch.testing.assert_close(found.float(), expected(network, pictures)[rows], rtol=close, atol=close)
     # Each picture went through the frozen part once.
     assert sorted(pictures.read) == list(range(ROWS))
-    assert sum(block.nbytes for block in cache.blocks) == plan.rows * plan.row_bytes
-    assert all(isinstance(block, np.memmap) for block in cache.blocks)
+    (data,) = tmp_path.glob(f"*.f{8 * store.dtype.itemsize}")
+    assert data.stat().st_size == ROWS * store.bytes
+    assert all(isinstance(part, np.memmap) for part in store.arrays._parts)
 
 
-def test_after_an_interruption_only_what_is_missing_is_computed(network, small_blocks, tmp_path):
-    plan = written(network, Pictures(), tmp_path)
-    blocks = sorted(plan.folder.iterdir())
-    assert [block.name for block in blocks] == [f"block-{number:05d}.npy" for number in range(5)]
-    whole = [block.read_bytes() for block in blocks]
-    blocks[1].unlink()
-    with blocks[3].open("r+b") as file:
-        file.truncate(200)
-    blocks[4].write_bytes(b"")
-    (plan.folder / ".block-00001.npy.0a1b2c3d").write_bytes(b"half")
-    assert plan.missing() == [5, 15, 20]
+def test_after_an_interruption_only_what_is_missing_is_computed(network, tmp_path):
+    whole = open_features(written(network, Pictures(), tmp_path), ROWS).fetch(np.arange(ROWS))
+    (data,), (keys,) = tmp_path.glob("*.f32"), tmp_path.glob("*.index")
+    with data.open("r+b") as file:
+        file.truncate(15 * 4 * 24 * 4 + 200)  # in the middle of the sixteenth image
+    keys.write_text(keys.read_text() + "2")
     pictures = Pictures()
-    written(network, pictures, tmp_path)
-    assert pictures.read == [*range(5, 10), *range(15, ROWS)]
-    assert [block.read_bytes() for block in blocks] == whole
+    store = written(network, pictures, tmp_path)
+    assert pictures.read == list(range(15, ROWS))
+    assert len(list(tmp_path.glob("*.index"))) == 2, "nothing is appended to what was cut"
+    torch.testing.assert_close(open_features(store, ROWS).fetch(np.arange(ROWS)), whole, rtol=1e-6, atol=1e-6)
 
 
-class Unmade(FeaturePlan):
-    """A plan as every process sees it that looks before any of them begins."""
-
-    def missing(self):
-        return list(self.starts())
-
-
-def test_processes_share_the_work_and_find_what_one_finds(network, small_blocks, tmp_path, monkeypatch):
+def test_processes_share_the_work_and_find_what_one_finds(network, tmp_path, monkeypatch):
     monkeypatch.setattr(features, "wait_for_all", lambda _: None)
-    both: Any = Pictures(), Pictures()
-    one = written(network, Pictures(), tmp_path / "one")
-    plan = Unmade(tmp_path / "two", one.rows, one.shape, one.dtype)
-    for rank in (0, 1):
-        write_features(
-            process(rank, 2),
-            network,
-            both[rank],
-            plan,
-            batch=4,
-            precision=Precision.FP32,
-            progress=silent,
-        )
-    assert sorted(both[0].read + both[1].read) == list(range(ROWS))
-    assert abs(len(both[0].read) - len(both[1].read)) <= 5
-    for start in plan.starts():
-        np.testing.assert_array_equal(plan.block(start), one.block(start))
+    one = open_features(written(network, Pictures(), tmp_path / "one"), ROWS)
+    pictures, ends = Pictures(), []
+    two = written(
+        network,
+        pictures,
+        tmp_path / "two",
+        accelerators=[process(0, 2), process(1, 2)],
+        progress=lambda _, done, total: ends.append((done, total)),
+    )
+    assert sorted(pictures.read) == list(range(ROWS))
+    assert ends[-1] == (22, 22) and (24, 24) in ends
+    rows = np.arange(ROWS)
+    torch.testing.assert_close(open_features(two, ROWS).fetch(rows), one.fetch(rows), rtol=1e-6, atol=1e-6)
 
 
 def test_features_of_another_vision_tower_are_others_and_those_of_another_language_model_are_not(base):
@@ -177,8 +159,9 @@ def test_the_cut_and_the_numbers_are_part_of_the_key(base, tmp_path):
     make_trainable(bridged, Learning.ADAPTER, AdapterOptions(rank=2, qformer=True))
     assert (plain.cut, bridged.cut) == (Cut.BRIDGE, Cut.VISION)
     keys = [features_key(plain, F32), features_key(bridged, F32), features_key(plain, np.dtype(np.float16))]
-    folders = {feature_plan(tmp_path, key, "train", "0" * 64, 1).folder.parent.name for key in keys}
-    assert len(folders) == 3
+    for key, digest in itertools.product(keys, ("0" * 64, "1" * 64)):
+        split_store(tmp_path, key, "train", digest).add([("0", np.zeros(key["shape"]))])
+    assert len({file.name.split(".")[0] for file in tmp_path.iterdir()}) == 6
     again = features_key(load_base(str(base)), F32)
     assert again["weights"] == keys[0]["weights"], "an adapter on the words changes no image"
 
@@ -190,10 +173,9 @@ def test_an_image_takes_the_bytes_that_the_plan_counts(base, tmp_path, qformer):
     assert planned is not None and planned.smaller is qformer
     network = load_base(str(base))
     make_trainable(network, options.learning, options.adapter)
-    plan = written(network, Pictures(), tmp_path, np.dtype(np.float16))
-    on_disk = sum(file.stat().st_size for file in plan.folder.iterdir())
-    # One file of all rows, with its header.
-    assert on_disk == planned.each * ROWS + 128
+    written(network, Pictures(), tmp_path, np.dtype(np.float16))
+    (data,) = tmp_path.glob("*.f16")
+    assert data.stat().st_size == planned.each * ROWS
     # Four queries of the Q-Former; 16 patches and one token before them of a vision tower.
     assert planned.each == 2 * (17 * 16 if qformer else 4 * 24)
 
@@ -235,10 +217,10 @@ def test_pixels_go_through_the_frozen_part_each_time_without_a_cache(network):
 @pytest.mark.parametrize("smaller", [True, False])
 def test_too_small_a_disk_is_told_before_the_work(network, tmp_path, monkeypatch, smaller):
     store = tmp_path / "not" / "yet"
-    plan = feature_plan(store, features_key(network, F32), "train", "0" * 64, 10**9)
+    kept = split_store(store, features_key(network, F32), "train", "0" * 64)
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, 3 * 10**9))
-    needed = missing_bytes([plan])
+    needed = 10**9 * kept.bytes
     assert needed == 10**9 * 4 * 24 * 4
     with pytest.raises(OutputError, match=r"384\.0 GB and .* has 3\.0 GB free.*--no-feature-cache") as fault:
         check_room(needed, store, smaller=smaller)
@@ -248,14 +230,14 @@ def test_too_small_a_disk_is_told_before_the_work(network, tmp_path, monkeypatch
 
 
 def test_what_is_there_already_needs_no_room(network, tmp_path, monkeypatch):
-    plan = written(network, Pictures(), tmp_path)
+    store = written(network, Pictures(), tmp_path)
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, 0))
-    assert missing_bytes([plan]) == 0
+    assert (places_of(store, ROWS) >= 0).all()
     check_room(0, tmp_path, smaller=False)
 
 
-def test_an_image_whose_features_are_no_numbers_is_named(network, small_blocks, tmp_path, monkeypatch):
+def test_an_image_whose_features_are_no_numbers_is_named(network, tmp_path, monkeypatch):
     pictures = Pictures()
     true = type(network).frozen_features
 
@@ -268,9 +250,9 @@ def test_an_image_whose_features_are_no_numbers_is_named(network, small_blocks, 
     monkeypatch.setattr(type(network), "frozen_features", spoiled)
     with pytest.raises(TrainingError, match=r"no numbers of the images image-17;"):
         written(network, pictures, tmp_path)
-    # The blocks before it are kept, and its own is not.
-    assert len(list(tmp_path.rglob("block-*.npy"))) == 3
-    assert not [name for _, _, names in os.walk(tmp_path) for name in names if name.startswith(".")]
+    # Those before it are kept, and its own is not.
+    store = split_store(tmp_path, features_key(network, F32), "train", "0123456789")
+    assert np.flatnonzero(places_of(store, ROWS) >= 0).tolist() == list(range(16))
 
 
 def test_features_too_large_for_the_cache_are_told_and_not_cut(network, tmp_path, monkeypatch):
@@ -281,8 +263,8 @@ def test_features_too_large_for_the_cache_are_told_and_not_cut(network, tmp_path
     written(network, Pictures(), tmp_path, F32)
 
 
-def test_a_block_that_goes_away_is_told(network, small_blocks, tmp_path):
-    plan = written(network, Pictures(), tmp_path)
-    plan.file(5).unlink()
+def test_features_that_go_away_are_told(network, tmp_path):
+    store = written(network, Pictures(), tmp_path)
+    next(tmp_path.glob("*.f32")).unlink()
     with pytest.raises(OutputError, match="no longer in"):
-        plan.open()
+        open_features(store, ROWS)

@@ -14,6 +14,7 @@ from PIL import Image
 from tetkik.errors import TrainingError
 from tetkik.imaging.prepare import Preprocessing, normalise, to_square
 from tetkik.imaging.read import read_image
+from tetkik.lab.engine.arrays import ArrayStore
 from tetkik.lab.engine.batches import in_steps
 from tetkik.lab.findings.training.data import augmented, epoch_rows, load_batches, network_input, plain
 from tetkik.lab.findings.training.decoded_images import CachedImages, StreamedImages, open_images
@@ -92,6 +93,17 @@ def test_a_store_that_was_cut_off_is_taken_up(files, tmp_path):
     data.write_bytes(data.read_bytes()[: 5 * 32 * 32 + 100])  # in the middle of the sixth square
     index.write_text(index.read_text() + "0123")  # and of a digest
     assert (opened(files, store).batch(np.arange(11)) == whole).all()
+
+
+def test_two_trainings_share_a_store(files, tmp_path):
+    store = tmp_path / "store"
+    one, two = (ArrayStore(store, "x", {}, (2,), np.dtype(np.uint8)) for _ in range(2))
+    one.add([("a", np.array([1, 2])), ("b", np.array([3, 4]))])
+    two.add([("b", np.array([3, 4])), ("c", np.array([5, 6]))])
+    one.add([("d", np.array([7, 8]))])
+    for both in (one.open(), two.open()):
+        assert both.arrays[both.places("abcd")].ravel().tolist() == list(range(1, 9))
+        assert both.places(["e", None]).tolist() == [-1, -1]
 
 
 def test_streamed_squares_are_the_kept_ones(files, tmp_path):

@@ -27,7 +27,6 @@ from tetkik.lab.findings.training.distillation import (
     merged,
     read_teacher,
 )
-from tetkik.lab.findings.training.fit import candidates, tuned
 from tetkik.lab.findings.training.memory import plan_memory
 from tetkik.lab.findings.training.options import TeacherOptions, TrainingOptions
 from tetkik.lab.findings.training.trainer import Epoch, MovingAverage
@@ -226,24 +225,6 @@ def test_the_settings_of_a_bundle_tell_nothing_of_the_machine(tmp_path):
     )
     assert str(tmp_path) not in str(options.as_json())
     assert options.as_json()["weights"] == "w.pt"
-
-
-def test_the_settings_tried_are_the_same_for_the_same_seed_and_the_best_is_kept(tmp_path):
-    work = WorkFolder(tmp_path / "w")
-    work.begin({}, resume=False)
-    options = TrainingOptions(tune=6, epochs=5)
-    assert candidates(options) == candidates(options) and candidates(options)[0] == options
-    tried: list[float] = []
-
-    def run(setting):
-        tried.append(setting.learning_rate)
-        return setting.learning_rate * 100, 1
-
-    best, trials = tuned(options, work, run)
-    assert best.learning_rate == max(item.learning_rate for item in candidates(options))
-    assert best.epochs == 5 and [trial.epochs for trial in trials] == [1] * 6 + [3] * 2 + [5]
-    before = len(tried)
-    assert tuned(options, work, run) == (best, trials) and len(tried) == before
 
 
 # Memory

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tetkik.bundle import bundle_id
 from tetkik.cli.config import configurable
 from tetkik.cli.console import note, out, print_line, progress, t, warn, writing
 from tetkik.cli.options import BundleFolder, check_output_folder, option, with_options
 from tetkik.cli.tables import metrics_shown
 from tetkik.cli.triage.evaluate import Data, Invented, say_left_out
+from tetkik.lab.engine.card import model_id
 from tetkik.lab.engine.tracking import Tracker
 from tetkik.lab.triage.transformer.data import TransformerOptions
 from tetkik.values import DEPARTMENTS, ProgressCallback
@@ -73,7 +73,7 @@ def train(
             from tetkik.lab.triage.linear.train import LinearOptions
 
             linear = LinearOptions(
-                id=options.id or bundle_id(folder.resolve().name) or "triage-linear",
+                id=model_id(options.id, folder, "triage-linear"),
                 assess=assess,
                 deduplicate=deduplicate,
                 resume=options.resume,
@@ -93,7 +93,7 @@ def _urgency(data: Path, folder: Path, options: TransformerOptions, *, assess: b
     from tetkik.lab.triage.urgency.train import UrgencyOptions, read_levels, train_urgency
 
     chosen = UrgencyOptions(
-        id=options.id or bundle_id(folder.resolve().name) or "urgency-linear",
+        id=model_id(options.id, folder, "urgency-linear"),
         licence=options.licence,
         data_name=options.data_name,
         assess=assess,

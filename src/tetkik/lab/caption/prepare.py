@@ -15,15 +15,16 @@ from itertools import islice
 from pathlib import Path
 from shutil import disk_usage
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from tetkik._version import __version__
 from tetkik.bundle.store import sha256_of, staged_folder
 from tetkik.caption.image_spec import ImageSpec
-from tetkik.errors import DataError, OutputError, UsageError
+from tetkik.errors import DataError, OutputError
 from tetkik.lab.caption.decoding import Decoded, Failed, decoded, workers_for
 from tetkik.lab.caption.duplicates import DuplicatePair, LaterSplits, Likeness
 from tetkik.lab.caption.prepared import (
@@ -43,6 +44,7 @@ from tetkik.lab.caption.prepared import (
 from tetkik.lab.caption.sources.opening import Source, SourceKind, is_missing
 from tetkik.lab.caption.text import caption_print, clean_caption, word_count
 from tetkik.lab.engine.learned_rows import LearnedMatch, LearnedRows, Pictures, read_learned
+from tetkik.lab.engine.options import check_options
 from tetkik.lab.engine.session import public_name
 
 if TYPE_CHECKING:
@@ -323,21 +325,13 @@ class PrepareOptions:
     revision: str | None = None
     rgb_only: bool = False
     keep_duplicates: bool = False
-    max_tokens: int = 128
-    limit: int | None = None
-    workers: int = 0
-    shard_mb: int = 64
+    max_tokens: Annotated[int, Field(ge=4)] = 128
+    limit: Annotated[int | None, Field(ge=1)] = None
+    workers: Annotated[int, Field(ge=0)] = 0
+    shard_mb: Annotated[int, Field(ge=1)] = 64
 
     def __post_init__(self) -> None:
-        least = {"max_tokens": 4, "workers": 0, "shard_mb": 1} | ({} if self.limit is None else {"limit": 1})
-        for name, lowest in least.items():
-            if getattr(self, name) < lowest:
-                raise UsageError(
-                    "The option {name} cannot be {value}; the least is {lowest}.",
-                    name=f"--{name.replace('_', '-')}",
-                    value=getattr(self, name),
-                    lowest=lowest,
-                )
+        check_options(self)
 
 
 def prepare(source: Source, out: Path, options: PrepareOptions, progress: ProgressCallback) -> PrepareReport:

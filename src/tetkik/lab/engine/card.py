@@ -6,10 +6,13 @@ import importlib.metadata
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
+from datetime import UTC, datetime
 from importlib import resources
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tetkik.bundle.card import CardSection, table_cell
+from tetkik.bundle.manifest import bundle_id
 from tetkik.language import Language
 from tetkik.settings import settings
 
@@ -50,8 +53,20 @@ def cell(value: object, form: str = ".4f") -> str:
     return "" if value is None else format(value, form)
 
 
-def library_versions(names: Sequence[str]) -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in names}
+def today() -> str:
+    """As ISO 8601, in UTC."""
+    return datetime.now(UTC).date().isoformat()
+
+
+def model_id(chosen: str | None, folder: Path, usual: str) -> str:
+    """The id of a new model: the one chosen, else that of its folder, else the usual one."""
+    return chosen or bundle_id(folder.resolve().name) or usual
+
+
+def made_today(name: str, licence: str, libraries: Sequence[str]) -> dict[str, Any]:
+    """What every manifest says of a new model: its id, its licence, and what it was made with and when."""
+    versions = {library: importlib.metadata.version(library) for library in libraries}
+    return {"id": name, "version": "1.0", "licence": licence, "libraries": versions, "created": today()}
 
 
 def rows_csv(rows: Sequence[DataclassInstance], kind: type[DataclassInstance]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 
 from tetkik.bundle.hub import user_path
@@ -32,6 +33,18 @@ def read_names(text: str) -> list[str]:
     if len(set(names)) < len(names):
         raise twice(next(name for name in names if names.count(name) > 1))
     return names
+
+
+def check_count(source: object, outputs: int, labels: Sequence[str]) -> None:
+    """Whether as many labels were given as the model has outputs (`UsageError`)."""
+    if outputs != len(labels):
+        raise UsageError(
+            "{source} has {found} outputs and {named} labels were given; name as many labels as it has "
+            "outputs, in their order.",
+            source=source,
+            found=outputs,
+            named=len(labels),
+        )
 
 
 def twice(label: str) -> UsageError:

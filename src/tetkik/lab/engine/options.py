@@ -188,23 +188,32 @@ def check_options(options: object) -> None:
         value, (lowest, highest) = getattr(options, name), bounds_of(field)
         if isinstance(base, type) and issubclass(base, StrEnum):
             object.__setattr__(options, name, base(value))
-        elif value is None or lowest is None:
-            continue
-        elif highest is not None and not lowest <= value <= highest:
-            raise UsageError(
-                "The training option {name} cannot be {value}; it lies between {lowest} and {highest}.",
-                name=name,
-                value=value,
-                lowest=lowest,
-                highest=highest,
-            )
-        elif value < lowest:
-            raise UsageError(
-                "The training option {name} cannot be {value}; the least is {lowest}.",
-                name=name,
-                value=value,
-                lowest=lowest,
-            )
+        elif value is not None and lowest is not None:
+            check_within(name, value, lowest, highest)
+
+
+def check_within(name: str, value: float, lowest: float, highest: float | None = None) -> None:
+    """Whether an option lies within its bounds.
+
+    Raises:
+        UsageError: it does not, or is no number.
+    """
+    name = name.replace("_", "-")
+    if highest is not None and not lowest <= value <= highest:
+        raise UsageError(
+            "--{name} cannot be {value}; give a number from {low} to {high}.",
+            name=name,
+            value=value,
+            low=lowest,
+            high=highest,
+        )
+    if not lowest <= value:
+        raise UsageError(
+            "The option {name} cannot be {value}; the least is {lowest}.",
+            name=f"--{name}",
+            value=value,
+            lowest=lowest,
+        )
 
 
 def check_rate(rate: float) -> None:

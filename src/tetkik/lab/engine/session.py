@@ -95,6 +95,16 @@ def log_folder(out: Path) -> Path:
     return out.parent / f"{out.name}-log"
 
 
+def write_log(out: Path, files: Mapping[str, str | bytes]) -> None:
+    """Write the log, by the names of its files.
+
+    They are not part of the bundle: names of images and captions may be those of a hospital.
+    """
+    log_folder(out).mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (log_folder(out) / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
 def public_name(base: str) -> str:
     """A hub id as it is; of a path the last part only, which tells nothing of the machine."""
     path = Path(base).expanduser()

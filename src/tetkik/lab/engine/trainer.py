@@ -14,7 +14,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from types import FrameType
@@ -29,12 +29,13 @@ from tetkik.errors import TrainingError
 from tetkik.lab.engine.batches import Rows
 from tetkik.lab.engine.card import rows_csv
 from tetkik.lab.engine.checkpoint import Diverged, WorkFolder, load_state, tensors_as_bytes
-from tetkik.lab.engine.options import EngineOptions
+from tetkik.lab.engine.options import EngineOptions, ScheduleKind, learning_rate_factor
 from tetkik.lab.engine.precision import Precision
 from tetkik.lab.engine.processes import wait_for_all
 from tetkik.lab.engine.tracking import numbers_of
 from tetkik.language import Sentence, translate
 from tetkik.settings import settings
+from tetkik.statistics import Ints
 from tetkik.values import ProgressCallback, StepName
 
 if TYPE_CHECKING:
@@ -138,6 +139,9 @@ class Trainer(ABC, Generic[EpochT]):
     """
 
     epoch_type: ClassVar[Any]
+    _network: Any
+    _model: Any
+    """What `accelerate` makes of the network: its processes average their gradients."""
 
     def __init__(
         self,
@@ -156,17 +160,18 @@ class Trainer(ABC, Generic[EpochT]):
         self._state: TrainingState[EpochT] = TrainingState(run)
         self._best: dict[str, Tensor] | None = None
 
-    @abstractmethod
     def _weights(self) -> Mapping[str, Tensor]:
         """The weights that a checkpoint keeps."""
+        weights: dict[str, Tensor] = self._network.state_dict()
+        return weights
 
-    @abstractmethod
     def _load_weights(self, weights: Mapping[str, Tensor]) -> None:
         """Take the weights of a checkpoint."""
+        self._network.load_state_dict(weights)
 
-    @abstractmethod
     def _training_mode(self) -> None:
         """Put the network into training mode."""
+        self._model.train()
 
     @abstractmethod
     def _epoch_rows(self, epoch: int) -> list[Rows]:
@@ -321,15 +326,41 @@ class Trainer(ABC, Generic[EpochT]):
         kind = torch.float32 if self._device.type == "mps" else torch.float64
         return torch.tensor(value, dtype=kind, device=self._device)
 
+    def _share(self, rows: Rows) -> Rows:
+        """The rows of a step that this process computes.
+
+        One without a row still takes part, with a weight of 0: the others wait for its gradient.
+        """
+        return rows[self._rank :: self._world] if len(rows) > self._rank else rows[:1]
+
+    def _learn(self, rows: Rows, mine: Rows, loss_of: Callable[[Ints], Tensor], summed: int = 1) -> Tensor:
+        """The gradients of a step, clipped, and this process's part of its loss.
+
+        `loss_of` gives the loss of some places in `mine`, over all processes a mean over `rows`, or else so
+        many times that mean.
+        """
+        weight = 1.0 if len(rows) > self._rank else 0.0
+        parts = np.array_split(np.arange(len(mine)), min(self._loop.accumulation, len(mine)))
+        total = self._scalar(0.0)
+        for number, part in enumerate(parts, 1):
+            with self._accelerator.no_sync(self._model) if number < len(parts) else nullcontext():
+                loss = loss_of(part) * weight
+                self._scaler.scale(loss * (self._world / summed)).backward()
+                total += loss.detach()
+        self._clip_gradients(self._network.parameters())
+        return total
+
     def _clip_gradients(self, parameters: Iterable[nn.Parameter]) -> Tensor:
         """Undo loss scaling and clip; the norm before that."""
         self._scaler.unscale_(self._optimizer)
         return nn.utils.clip_grad_norm_(parameters, _LARGEST_GRADIENT)
 
-    def _update_weights(self, learning_rate_factor: float) -> None:
-        """Let the optimiser change the weights by clipped gradients."""
+    def _update_weights(self, warm_up: float, kind: ScheduleKind = ScheduleKind.COSINE) -> None:
+        """Let the optimiser change the weights by clipped gradients, at the learning rate of this step."""
+        steps = self._loop.epochs * self._steps_per_epoch
+        factor = learning_rate_factor(self._state.step, steps, warm_up, kind)
         for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate_factor * group["initial_lr"]
+            group["lr"] = factor * group["initial_lr"]
         self._scaler.step(self._optimizer)
         self._scaler.update()
         self._optimizer.zero_grad()
@@ -381,3 +412,13 @@ class Trainer(ABC, Generic[EpochT]):
             }
             self._work.save(tensors_as_bytes(self._weights()), state, asdict(self._state))
         wait_for_all(self._accelerator)
+
+
+def decaying_groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+    """Weight decay for matrices and kernels only, not for biases and the scales of normalisation."""
+    items = list(parameters)
+    groups = [
+        {"params": [item for item in items if item.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [item for item in items if item.ndim < 2], "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]

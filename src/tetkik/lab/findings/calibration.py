@@ -9,7 +9,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tetkik.bundle.card import REFERENCE, CardSection, card_words, finish_bundle
-from tetkik.bundle.manifest import Manifest, Metric, Task, bundle_id
+from tetkik.bundle.manifest import Manifest, Metric, Task
 from tetkik.bundle.store import Bundle, open_bundle, staged_folder, write_manifest
 from tetkik.choices import Device
 from tetkik.errors import DataError, TetkikError
@@ -25,7 +24,7 @@ from tetkik.findings.onnx_model import preprocessing_of
 from tetkik.findings.operating_points import DIGITS, OperatingPoint, screen
 from tetkik.findings.operating_points import OperatingPoints as BundlePoints
 from tetkik.findings.predict import Findings, load_findings
-from tetkik.lab.engine.card import cell, markdown_table
+from tetkik.lab.engine.card import cell, markdown_table, model_id, today
 from tetkik.lab.engine.duplicate_images import SIDE, duplicate_images
 from tetkik.lab.engine.learned_rows import LEARNED, LearnedMatch, LearnedRows, Pictures, read_learned
 from tetkik.lab.engine.options import LearnedTreatment
@@ -388,7 +387,7 @@ def _manifest(
     )
     return old.model_copy(
         update={
-            "id": options.id or bundle_id(folder.resolve().name) or "findings-calibrated",
+            "id": model_id(options.id, folder, "findings-calibrated"),
             "thresholds": {label: thresholds[label] for label in old.labels if label in thresholds},
             "calibration": calibration,
             "metrics": metrics,
@@ -408,7 +407,7 @@ def _manifest(
                     "no_longer_assessed": [label for label in tried if label not in points.thresholds],
                 },
             },
-            "created": datetime.now(UTC).date().isoformat(),
+            "created": today(),
         }
     )
 

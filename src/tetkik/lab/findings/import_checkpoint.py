@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from tetkik.bundle import (
     CardSection,
     Manifest,
     Task,
-    bundle_id,
     finish_bundle,
     open_bundle,
     sha256_of,
@@ -37,8 +35,8 @@ from tetkik.findings.networks.huggingface import (
 )
 from tetkik.findings.operating_points import DEFAULT_THRESHOLD, UNCALIBRATED, default_thresholds
 from tetkik.imaging.prepare import Preprocessing, Resample
-from tetkik.lab.engine.card import library_versions, read_card
-from tetkik.lab.engine.label_list import read_names, twice
+from tetkik.lab.engine.card import made_today, model_id, read_card
+from tetkik.lab.engine.label_list import check_count, read_names, twice
 from tetkik.lab.findings.export import Exported, to_onnx, write_torch
 from tetkik.language import Sentence
 from tetkik.networks.huggingface import model_folder
@@ -196,7 +194,7 @@ def _from_checkpoint(name: str, file: Path, options: ImportOptions) -> Source:
                     file=file,
                     found=found.outputs,
                 )
-        _check_count(file, found.outputs, labels)
+        check_count(file, found.outputs, labels)
         activation = _activation(file, labels, options, xrv=xrv)
         preprocessing, prepared_as = _prepared(file, found, options)
         thresholds = None if points is None else _thresholds(file, labels, points)
@@ -293,17 +291,6 @@ def _naming(file: Path, name: str) -> Iterator[None]:
         raise type(error)(error.template, **values) from None
 
 
-def _check_count(source: object, outputs: int, labels: Sequence[str]) -> None:
-    if outputs != len(labels):
-        raise UsageError(
-            "{source} has {found} outputs and {named} labels were given; name as many labels as it has "
-            "outputs, in their order.",
-            source=source,
-            found=outputs,
-            named=len(labels),
-        )
-
-
 def _changed(preprocessing: Preprocessing, options: ImportOptions, channels: int) -> Preprocessing:
     """`preprocessing` with what the options say otherwise."""
     given: dict[str, Any] = {
@@ -331,7 +318,7 @@ def _from_transformers(name: str, folder: Path, options: ImportOptions) -> Sourc
     preprocessing = read_preprocessing(folder)
     config = network.model.config
     labels = options.labels or label_names(config)
-    _check_count(name, config.num_labels, labels)
+    check_count(name, config.num_labels, labels)
     found = activation_of(config, labels)
     activation = _stated(name, labels, options) or found
     network.exclusive = activation.exclusive and len(labels) > 1
@@ -349,8 +336,7 @@ def _from_transformers(name: str, folder: Path, options: ImportOptions) -> Sourc
 
 def _manifest(found: Source, exported: Exported, folder: Path, options: ImportOptions) -> Manifest:
     return Manifest(
-        id=options.id or bundle_id(folder.resolve().name) or "findings-imported",
-        version="1.0",
+        **made_today(model_id(options.id, folder, "findings-imported"), options.licence, _LIBRARIES),
         task=Task.FINDINGS,
         kind=found.kind,
         labels=found.labels,
@@ -365,9 +351,6 @@ def _manifest(found: Source, exported: Exported, folder: Path, options: ImportOp
             "sha256_of_checkpoint": found.digest,
             "largest_score_difference_onnx_torch": exported.difference,
         },
-        libraries=library_versions(_LIBRARIES),
-        licence=options.licence,
-        created=datetime.now(UTC).date().isoformat(),
     )
 
 

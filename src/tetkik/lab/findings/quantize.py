@@ -19,7 +19,6 @@ import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -40,6 +39,7 @@ from tetkik.errors import InputError, MissingExtra, TrainingError
 from tetkik.findings.onnx_model import OnnxFindings, OrtSession, preprocessing_of
 from tetkik.imaging.prepare import prepare
 from tetkik.imaging.read import read_image
+from tetkik.lab.engine.card import today
 from tetkik.lab.engine.learned_rows import LEARNED
 from tetkik.language import translate
 from tetkik.settings import settings
@@ -192,7 +192,7 @@ def quantise_bundle(
             update={
                 "id": name or bundle_id(f"{bundle.manifest.id}-int8"),
                 "metrics": (),
-                "created": datetime.now(UTC).date().isoformat(),
+                "created": today(),
                 "training": {
                     **bundle.manifest.training,
                     "int8": {

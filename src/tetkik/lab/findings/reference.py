@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ import numpy as np
 
 from tetkik.bundle import ImageReference
 from tetkik.errors import BundleError, DataError, TetkikError
+from tetkik.lab.engine.card import today
 from tetkik.lab.findings.sources.rows import Truth
 from tetkik.language import Sentence
 from tetkik.statistics import Floats, Observation, describe
@@ -131,7 +131,7 @@ def make_reference(
         split=split,
         images=len(seen),
         unreadable=len(images) - len(seen),
-        created=datetime.now(UTC).date().isoformat(),
+        created=today(),
         labels=spread.labels,
         inputs=spread.inputs,
     )

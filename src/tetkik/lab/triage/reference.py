@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 import numpy as np
 
 from tetkik.bundle import ComplaintReference
+from tetkik.lab.engine.card import today
 from tetkik.language import Sentence
 from tetkik.statistics import Floats, Ints, SeenComplaint, Tally, described
 from tetkik.triage.predict import Triage
@@ -100,4 +100,4 @@ def make_reference(
     tally = Tally()
     for seen in observe(triage, given, progress):
         tally.add(seen)
-    return described(tally, data=data, split=given.split, created=datetime.now(UTC).date().isoformat())
+    return described(tally, data=data, split=given.split, created=today())

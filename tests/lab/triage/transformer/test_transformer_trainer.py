@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import replace
 
@@ -12,7 +11,6 @@ from tetkik.lab.engine.trainer import TrainingState
 from tetkik.lab.triage.data import Complaints
 from tetkik.lab.triage.transformer import train
 from tetkik.lab.triage.transformer.data import Imbalance, TransformerOptions, prepare_data
-from tetkik.lab.triage.transformer.train import TransformerTrial, candidates, tuned
 from tetkik.lab.triage.transformer.trainer import Epoch, TransformerTrainer
 
 
@@ -82,33 +80,3 @@ def test_training_stops_when_macro_f1_no_longer_rises(complaints, calm, tmp_path
     found = epochs(complaints, stuck, tmp_path)
     best = max(range(len(found)), key=lambda index: found[index].macro_f1)
     assert len(found) == best + 3 < 6
-
-
-def test_tuning_halves_and_does_not_repeat_what_it_knows(tmp_path):
-    options = TransformerOptions(base="x", epochs=9, tune=9)
-    work = WorkFolder(tmp_path)
-    ran = []
-
-    def run(candidate: TransformerOptions) -> tuple[float, int]:
-        ran.append(candidate)
-        return -abs(candidate.learning_rate - 5e-5), candidate.epochs
-
-    best, trials = tuned(options, work, run)
-    assert [trial.epochs for trial in trials] == [1] * 9 + [3] * 3 + [9]
-    closest = min(candidates(options), key=lambda item: abs(item.learning_rate - 5e-5))
-    assert (best.learning_rate, best.epochs, best.tune) == (closest.learning_rate, 9, 9)
-    assert len(ran) == 13
-
-    stored = json.loads((tmp_path / "trials.json").read_text())
-    (tmp_path / "trials.json").write_text(json.dumps(stored[:11]))
-    again, repeated = tuned(options, work, run)
-    assert (again, repeated, len(ran)) == (best, trials, 15)
-    assert all(isinstance(trial, TransformerTrial) for trial in repeated)
-
-
-def test_the_settings_asked_for_are_among_those_tried():
-    options = TransformerOptions(base="x", tune=4, learning_rate=3e-5)
-    tried = candidates(options)
-    assert tried[0] == options and len(tried) == 4
-    assert tried == candidates(options)
-    assert all(1e-5 <= item.learning_rate <= 1e-4 for item in tried)

@@ -17,7 +17,7 @@ from tetkik.caption.options import Learning
 from tetkik.lab.caption.prepared import LeftOutReason, Prepared, Split
 from tetkik.lab.caption.training.data import SPLITS
 from tetkik.lab.caption.training.options import CaptionTraining, OptimizerKind
-from tetkik.lab.caption.training.tuning import TRIAL_COLUMNS, CaptionTrial, Epoch
+from tetkik.lab.caption.training.tuning import CaptionTrial, Epoch
 from tetkik.lab.engine.card import cell, markdown_table, read_card
 from tetkik.lab.engine.trainer import TrainingState
 from tetkik.lab.engine.tuning import trials_table
@@ -98,7 +98,7 @@ def make_card(
             for title, counts in tables.items()
         ],
         epochs=_epochs(state),
-        trials=trials_table(trials, TRIAL_COLUMNS) if trials else "",
+        trials=trials_table(trials),
         cited=_cited(prepared, model, options),
     )
 

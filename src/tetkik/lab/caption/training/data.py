@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,16 +21,16 @@ from tetkik.lab.caption.prepare import long_captions, pictures_of
 from tetkik.lab.caption.prepared import Split, group_numbers
 from tetkik.lab.caption.training.features import (
     GB,
-    FeaturePlan,
     Features,
     LiveFeatures,
     cache_place,
     check_room,
     feature_numbers,
-    feature_plan,
     features_key,
     frozen_would_be_smaller,
-    missing_bytes,
+    open_features,
+    places_of,
+    split_store,
     write_features,
 )
 from tetkik.lab.caption.training.options import CaptionTraining
@@ -175,11 +175,14 @@ def _cached(
     notify: Notify,
 ) -> list[Features]:
     key = features_key(network, feature_numbers(options.precision))
-    plans = [feature_plan(store, key, split.value, part.digest, len(part)) for split, part in parts.items()]
+    stores = [split_store(store, key, split.value, part.digest) for split, part in parts.items()]
+    rows = [len(part) for part in parts.values()]
+    missing = [int((places_of(*each) < 0).sum()) for each in zip(stores, rows, strict=True)]
     if accelerator.is_main_process:
-        _notify_of_room(plans, network, store, notify)
-    missing = [sum(min(plan.block_rows, plan.rows - start) for start in plan.missing()) for plan in plans]
-    for place, (part, plan) in enumerate(zip(parts.values(), plans, strict=True)):
+        needed = sum(missing) * stores[0].bytes
+        check_room(needed, store, smaller=frozen_would_be_smaller(network))
+        _notify_of_room(needed, sum(rows), store, notify)
+    for place, (part, kept) in enumerate(zip(parts.values(), stores, strict=True)):
         # One bar for both splits.
         before = sum(missing[:place])
 
@@ -190,20 +193,15 @@ def _cached(
             accelerator,
             network,
             part,
-            plan,
+            kept,
             batch=IMAGES_AT_ONCE,
             precision=options.precision,
             progress=report,
         )
-    return [plan.open() for plan in plans]
+    return [*map(open_features, stores, rows)]
 
 
-def _notify_of_room(
-    plans: Sequence[FeaturePlan], network: StagedNetwork, store: Path, notify: Notify
-) -> None:
-    needed = missing_bytes(plans)
-    check_room(needed, store, smaller=frozen_would_be_smaller(network))
-    count = sum(plan.rows for plan in plans)
+def _notify_of_room(needed: int, count: int, store: Path, notify: Notify) -> None:
     values: dict[str, object] = {"count": count, "folder": store}
     if not needed:
         notify(Sentence("The features of {count} images are in {folder} already.", values))

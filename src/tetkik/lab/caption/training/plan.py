@@ -35,10 +35,10 @@ from tetkik.lab.caption.training.features import (
     cache_place,
     check_room,
     feature_numbers,
-    free_bytes,
     frozen_would_be_smaller,
 )
 from tetkik.lab.caption.training.options import CaptionTraining, OptimizerKind
+from tetkik.lab.engine.arrays import free_bytes
 from tetkik.lab.engine.precision import Precision, torch_type
 from tetkik.language import Sentence
 from tetkik.networks.huggingface import quiet_transformers, read_config

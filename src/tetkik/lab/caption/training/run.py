@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import shutil
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -12,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from tetkik.bundle.card import finish_bundle
-from tetkik.bundle.manifest import Manifest, Metric, Task, bundle_id
+from tetkik.bundle.manifest import Manifest, Metric, Task
 from tetkik.bundle.store import staged_folder
 from tetkik.caption.families.loading import image_spec_of
 from tetkik.caption.families.staged import StagedNetwork
@@ -50,12 +49,12 @@ from tetkik.lab.caption.training.trainer import (
     part_size,
     whole_network,
 )
-from tetkik.lab.caption.training.tuning import CaptionTrial, Epoch, trial_sentence, tuned
-from tetkik.lab.engine.card import library_versions, rows_csv
+from tetkik.lab.caption.training.tuning import CaptionTrial, Epoch, trial_sentence, tuned_captions
+from tetkik.lab.engine.card import made_today, model_id, rows_csv
 from tetkik.lab.engine.charts import csv_text, training_curves
 from tetkik.lab.engine.checkpoint import room_on_disk, tensors_as_bytes
 from tetkik.lab.engine.processes import wait_for_all
-from tetkik.lab.engine.session import Notify, Session, log_folder, training_session
+from tetkik.lab.engine.session import Notify, Session, training_session, write_log
 from tetkik.lab.engine.trainer import TrainingState
 from tetkik.language import Language, Sentence
 from tetkik.settings import settings
@@ -96,7 +95,7 @@ def write_bundle(result: TrainingResult, out: Path, progress: ProgressCallback, 
         manifest = _manifest(result, out)
         card = make_card(result.prepared, result.model, result.options, result.state, result.trials)
         finish_bundle(stage, manifest, *card)
-        _write_log(result, log_folder(out), curves)
+        _write_log(result, out, curves)
     progress("export", 2, 2)
 
 
@@ -104,31 +103,20 @@ def _curves(state: TrainingState[Epoch], language: Language) -> bytes:
     return training_curves(state.epochs, language, loss=LOSS, measured=MEASURED, best_epoch=state.best_epoch)
 
 
-def _write_log(result: TrainingResult, folder: Path, curves: bytes) -> None:
-    """Write `epochs.csv`, `curves.png`, `validation_captions.csv` and, after `--tune`, `trials.csv`.
-
-    They are not part of the bundle: names of images and captions may be those of a hospital.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / CURVES).write_bytes(curves)
+def _write_log(result: TrainingResult, out: Path, curves: bytes) -> None:
     listed = result.captions.listed if result.captions is not None else []
-    tables = {
-        "epochs.csv": rows_csv(result.state.epochs, Epoch),
-        "validation_captions.csv": csv_text(["id", "reference", "caption"], listed),
-    }
-    if result.trials:
-        tables["trials.csv"] = rows_csv(result.trials, CaptionTrial)
-    for name, text in tables.items():
-        (folder / name).write_text(text, encoding="utf-8")
+    trials = {"trials.csv": rows_csv(result.trials, CaptionTrial)} if result.trials else {}
+    captions = csv_text(["id", "reference", "caption"], listed)
+    epochs = rows_csv(result.state.epochs, Epoch)
+    write_log(out, {CURVES: curves, "epochs.csv": epochs, "validation_captions.csv": captions, **trials})
 
 
 def _manifest(result: TrainingResult, out: Path) -> Manifest:
     """Everything that the bundle says of itself, but for the hashes of its files."""
     options, network, model = result.options, result.network, result.model
+    libraries = [name for name, module in LIBRARIES.items() if find_spec(module)]
     return Manifest(
-        id=options.id or bundle_id(out.resolve().name) or "caption",
-        version="1.0",
-        licence=options.licence,
+        **made_today(model_id(options.id, out, "caption"), options.licence, libraries),
         task=Task.CAPTION,
         kind=network.family,
         labels=("caption",),
@@ -147,8 +135,6 @@ def _manifest(result: TrainingResult, out: Path) -> Manifest:
             "skipped_steps": result.state.skipped,
             "processes": model.processes,
         },
-        libraries=library_versions([name for name, module in LIBRARIES.items() if find_spec(module)]),
-        created=datetime.datetime.now(datetime.UTC).date().isoformat(),
     )
 
 
@@ -280,7 +266,7 @@ class _Run:
             trainer = self._trainer(network, data, tried, _TRIAL)
             return tuple(trainer.run(lambda _, done, total: session.progress("trial", done, total)).epochs)
 
-        found = tuned(session.options, session.work, run, keep=session.main)
+        found = tuned_captions(session.options, session.work, run, keep=session.main)
         session.accelerator.free_memory()
         return found
 

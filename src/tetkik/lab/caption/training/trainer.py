@@ -25,10 +25,9 @@ from tetkik.lab.caption.training.options import CaptionTraining, OptimizerKind, 
 from tetkik.lab.caption.training.tuning import Epoch
 from tetkik.lab.engine.batches import Rows, bucketed_steps, prefetched
 from tetkik.lab.engine.checkpoint import WorkFolder
-from tetkik.lab.engine.options import learning_rate_factor
 from tetkik.lab.engine.precision import autocast, torch_type
 from tetkik.lab.engine.session import Notify
-from tetkik.lab.engine.trainer import Trainer
+from tetkik.lab.engine.trainer import Trainer, decaying_groups
 
 if TYPE_CHECKING:
     from tetkik.caption.image_spec import ImageSpec
@@ -92,12 +91,7 @@ def make_optimizer(
     parameters: Sequence[torch.nn.Parameter], options: CaptionTraining, device: torch.device
 ) -> torch.optim.Optimizer:
     """An optimiser of the parameters that learn, in fp32; only matrices decay."""
-    groups: list[dict[str, Any]] = [
-        {"params": [item for item in parameters if item.ndim > 1], "weight_decay": options.weight_decay},
-        {"params": [item for item in parameters if item.ndim <= 1], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
-    rate = options.learning_rate
+    groups, rate = decaying_groups(parameters, options.weight_decay), options.learning_rate
     match options.optimizer:
         case OptimizerKind.ADAMW:
             return torch.optim.AdamW(groups, lr=rate, fused=device.type == "cuda")
@@ -212,8 +206,7 @@ class CaptionTrainer(Trainer[Epoch]):
             losses.append(loss.detach())
         norm = self._reduce_gradients()
         total = self._check(rows, [which for which, _ in batch], losses, norm)
-        steps = options.epochs * self._steps_per_epoch
-        self._update_weights(learning_rate_factor(self._state.step, steps, options.warm_up, options.schedule))
+        self._update_weights(options.warm_up, options.schedule)
         self._state.loss_count += tokens
         return self._scalar(total)
 

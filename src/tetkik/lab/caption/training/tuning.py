@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 
 from tetkik.caption.options import Learning
 from tetkik.lab.caption.training.options import CaptionTraining, StopBy
 from tetkik.lab.engine.checkpoint import WorkFolder
-from tetkik.lab.engine.tuning import choice, draw_candidates, log_uniform, successive_halving
+from tetkik.lab.engine.tuning import Column, choice, log_uniform, tuned
 from tetkik.language import Sentence
 
 
@@ -80,42 +81,38 @@ class CaptionTrial:
     `rank` and `dropout` are those of the adapter, None without one.
     """
 
-    learning_rate: float
-    rank: int | None
-    dropout: float | None
-    smoothing: float
-    epochs: int
-    validation_loss: float
-    cider: float | None
-    rouge_l: float | None
-    best_epoch: int
+    learning_rate: Annotated[float, Column("learning rate", ".2g")]
+    rank: Annotated[int | None, Column("rank")]
+    dropout: Annotated[float | None, Column("dropout", "g")]
+    smoothing: Annotated[float, Column("smoothing", "g")]
+    epochs: Annotated[int, Column("epochs")]
+    validation_loss: Annotated[float, Column("validation loss", ".4f")]
+    cider: Annotated[float | None, Column("CIDEr", ".4f")]
+    rouge_l: Annotated[float | None, Column("ROUGE-L", ".4f")]
+    best_epoch: Annotated[int, Column("best epoch")]
 
 
-def candidates(options: CaptionTraining) -> list[CaptionTraining]:
-    """The settings to try.
+def draw(options: CaptionTraining, random: np.random.Generator) -> CaptionTraining:
+    """Other settings to try.
 
     A rank keeps the share of alpha in it, so that the learning rate means the same.
     """
-
-    def draw(random: np.random.Generator) -> CaptionTraining:
-        rank = choice(random, _RANKS)
-        adapter = replace(
-            options.adapter,
-            rank=rank,
-            alpha=options.adapter.alpha * rank / options.adapter.rank,
-            dropout=choice(random, _DROPOUTS),
-        )
-        return replace(
-            options,
-            learning_rate=log_uniform(random, *_RATES[options.learning]),
-            adapter=adapter if options.learning is Learning.ADAPTER else options.adapter,
-            smoothing=choice(random, _SMOOTHINGS),
-        )
-
-    return draw_candidates(options, options.tune, options.seed, draw)
+    rank = choice(random, _RANKS)
+    adapter = replace(
+        options.adapter,
+        rank=rank,
+        alpha=options.adapter.alpha * rank / options.adapter.rank,
+        dropout=choice(random, _DROPOUTS),
+    )
+    return replace(
+        options,
+        learning_rate=log_uniform(random, *_RATES[options.learning]),
+        adapter=adapter if options.learning is Learning.ADAPTER else options.adapter,
+        smoothing=choice(random, _SMOOTHINGS),
+    )
 
 
-def tuned(
+def tuned_captions(
     options: CaptionTraining,
     work: WorkFolder,
     run: Callable[[CaptionTraining], tuple[Epoch, ...]],
@@ -125,16 +122,15 @@ def tuned(
     """The best setting by what early stopping watches; `run` trains one and returns its epochs."""
     adapter = options.learning is Learning.ADAPTER
 
-    def trial(candidate: CaptionTraining, epochs: int) -> CaptionTrial:
-        rows = run(replace(candidate, epochs=epochs))
-        best = max(rows, key=lambda row: row.score(options.stop_by))
+    def trial(tried: CaptionTraining) -> CaptionTrial:
+        best = max(run(tried), key=lambda row: row.score(options.stop_by))
         assert best.validation_loss is not None
         return CaptionTrial(
-            candidate.learning_rate,
-            candidate.adapter.rank if adapter else None,
-            candidate.adapter.dropout if adapter else None,
-            candidate.smoothing,
-            epochs,
+            tried.learning_rate,
+            tried.adapter.rank if adapter else None,
+            tried.adapter.dropout if adapter else None,
+            tried.smoothing,
+            tried.epochs,
             best.validation_loss,
             best.cider,
             best.rouge_l,
@@ -145,9 +141,7 @@ def tuned(
         epoch = Epoch(tried.best_epoch, 0.0, 0.0, tried.validation_loss, tried.cider, tried.rouge_l, 0.0)
         return epoch.score(options.stop_by)[0]
 
-    return successive_halving(
-        candidates(options), options.epochs, trial, score, CaptionTrial, work, keep=keep
-    )
+    return tuned(options, draw, trial, score, CaptionTrial, work, keep=keep)
 
 
 def trial_sentence(options: CaptionTraining) -> Sentence:
@@ -166,16 +160,3 @@ def trial_sentence(options: CaptionTraining) -> Sentence:
         "{epochs}.",
         values,
     )
-
-
-TRIAL_COLUMNS = {
-    "learning rate": ".2g",
-    "rank": "",
-    "dropout": "g",
-    "smoothing": "g",
-    "epochs": "",
-    "validation loss": ".4f",
-    "CIDEr": ".4f",
-    "ROUGE-L": ".4f",
-    "best epoch": "",
-}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,6 @@ from tetkik.bundle import (
     ImageReference,
     Manifest,
     Task,
-    bundle_id,
     finish_bundle,
     open_bundle,
     staged_folder,
@@ -28,10 +26,10 @@ from tetkik.findings.networks import FAMILIES
 from tetkik.findings.networks.encoder import ENCODER
 from tetkik.findings.onnx_model import OrtSession
 from tetkik.findings.predict import load_findings
-from tetkik.lab.engine.card import library_versions, rows_csv
+from tetkik.lab.engine.card import made_today, model_id, rows_csv
 from tetkik.lab.engine.charts import csv_text, decimals, training_curves
 from tetkik.lab.engine.learned_rows import LearnedRows, Pictures
-from tetkik.lab.engine.session import log_folder
+from tetkik.lab.engine.session import write_log
 from tetkik.lab.findings.export import LARGEST_HALF_DIFFERENCE, to_onnx, write_torch
 from tetkik.lab.findings.reference import ReferenceImages, make_reference
 from tetkik.lab.findings.summaries import metrics_of, source_metrics, words_separate
@@ -92,7 +90,11 @@ def write_bundle(
             difference=exported.difference,
         )
         finish_bundle(stage, manifest, *card, reference)
-        write_log(log_folder(out), result.epochs, result.held_out, prepared.images.names, prepared.fold)
+        language, measured = settings().language, {"mean_auroc": "Mean AUROC"}
+        curves = training_curves(result.epochs, language, loss="Loss", measured=measured, chance=0.5)
+        scores = scores_csv(result.held_out, prepared.images.names, prepared.fold)
+        epochs = rows_csv(result.epochs, Epoch)
+        write_log(out, {"epochs.csv": epochs, "curves.png": curves, "scores.csv": scores})
     progress("export", 3, 3)
 
 
@@ -235,9 +237,7 @@ def _manifest(prepared: PreparedTraining, result: TrainingResult, out: Path, *di
     if len(ages) >= _FEWEST_AGES:
         calibration["ages"] = [round(float(age), 1) for age in np.percentile(ages, _AGES)]
     return Manifest(
-        id=options.id or bundle_id(out.resolve().name) or "findings",
-        version="1.0",
-        licence=options.licence,
+        **made_today(model_id(options.id, out, "findings"), options.licence, LIBRARIES),
         task=Task.FINDINGS,
         kind=_kind(options),
         labels=config.labels,
@@ -253,8 +253,6 @@ def _manifest(prepared: PreparedTraining, result: TrainingResult, out: Path, *di
             "rows_left_out": {str(reason): count for reason, count in images.left_out.items()},
             **dict(zip(("onnx_difference", "held_out_difference"), differences, strict=True)),
         },
-        libraries=library_versions(LIBRARIES),
-        created=datetime.datetime.now(datetime.UTC).date().isoformat(),
     )
 
 
@@ -266,27 +264,6 @@ def _kind(options: TrainingOptions) -> str:
 
 _Fold = NDArray[np.int64] | None
 """(rows,), of all rows; None without folds."""
-
-
-def write_log(
-    folder: Path, epochs: Sequence[Epoch], held_out: HeldOut, names: Sequence[str], fold: _Fold
-) -> None:
-    """Write `epochs.csv`, `curves.png` and `scores.csv` into `folder`.
-
-    They are not part of the bundle: the names of images may be those of a hospital.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "epochs.csv").write_text(rows_csv(epochs, Epoch), encoding="utf-8")
-    (folder / "curves.png").write_bytes(
-        training_curves(
-            epochs,
-            settings().language,
-            loss="Loss",
-            measured={"mean_auroc": "Mean AUROC"},
-            chance=0.5,
-        )
-    )
-    (folder / "scores.csv").write_text(scores_csv(held_out, names, fold), encoding="utf-8")
 
 
 def scores_csv(held_out: HeldOut, names: Sequence[str], fold: _Fold) -> str:

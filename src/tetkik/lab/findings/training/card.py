@@ -13,7 +13,7 @@ from tetkik.findings.networks import FAMILIES
 from tetkik.lab.engine.card import cell, markdown_table, read_card
 from tetkik.lab.engine.tuning import trials_table
 from tetkik.lab.findings.summaries import source_shortcut
-from tetkik.lab.findings.training.fit import TRIAL_COLUMNS, TrainingResult
+from tetkik.lab.findings.training.fit import TrainingResult
 from tetkik.lab.findings.training.options import RANDOM, TeacherUse, TrainingOptions
 from tetkik.lab.findings.training.runs import PreparedTraining
 from tetkik.language import translate
@@ -91,7 +91,7 @@ def make_card(
             ),
         ),
         networks=len(runs),
-        trials=trials_table(result.trials, TRIAL_COLUMNS) if result.trials else "",
+        trials=trials_table(result.trials),
         cited=_cited(data.source, options),
     )
 

@@ -20,6 +20,7 @@ from torch.nn.functional import affine_grid, grid_sample
 from tetkik.errors import DataError
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.engine.batches import Rows, in_steps, prefetched
+from tetkik.lab.engine.trainer import decaying_groups
 from tetkik.lab.findings.sources.rows import Truth
 from tetkik.lab.findings.training.decoded_images import DecodedImages
 from tetkik.lab.findings.training.options import Augmentation, TrainingOptions
@@ -225,16 +226,13 @@ def logits_of(
 
 
 def parameter_groups(network: nn.Module, head: str, options: TrainingOptions) -> list[dict[str, Any]]:
-    """Body and head with their rates; weight decay for matrices and kernels only, not biases and norms."""
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    """Body and head with their rates."""
+    parts: tuple[list[nn.Parameter], ...] = ([], [])
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            groups.setdefault((name.startswith(f"{head}."), parameter.ndim >= 2), []).append(parameter)
+            parts[name.startswith(f"{head}.")].append(parameter)
     return [
-        {
-            "params": parameters,
-            "weight_decay": options.weight_decay if decays else 0.0,
-            "lr": options.learning_rate * (options.head_rate if in_head else 1.0),
-        }
-        for (in_head, decays), parameters in sorted(groups.items(), key=lambda item: item[0])
+        {**group, "lr": options.learning_rate * rate}
+        for rate, parameters in zip((1.0, options.head_rate), parts, strict=True)
+        for group in decaying_groups(parameters, options.weight_decay)
     ]

@@ -1,19 +1,12 @@
-"""The decoded images of a training: grey, uint8, kept in one memory-mapped file so that no epoch decodes.
+"""The decoded images of a training: grey, uint8, kept in a store (`engine.arrays`) so that no epoch decodes.
 
-A store is two files: `squares-KEY.u8`, one image after another, and `squares-KEY.index`, the SHA-256 of the
-image file that each came from, one a line. KEY stands for what was done to the images. Images are
-appended as they are decoded, the index after them, so that a store which was cut off is taken up where it
-ends. An image file that is there twice, or again in the next training, is decoded once. What an encoder says
-of images is kept alike (`embeddings`).
+Their keys are the SHA-256 of the image files that they came from: an image file that is there twice, or again
+in the next training, is decoded once. What an encoder says of images is kept alike (`embeddings`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
-import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +19,7 @@ from tetkik.bundle import sha256_of
 from tetkik.errors import InputError, TrainingError
 from tetkik.imaging.prepare import Preprocessing, to_square
 from tetkik.imaging.read import read_image
-from tetkik.lab.engine.checkpoint import room_on_disk
+from tetkik.lab.engine.arrays import ArrayStore, StoredArrays, free_bytes
 from tetkik.settings import cores
 from tetkik.values import ProgressCallback
 
@@ -51,7 +44,7 @@ def decode_image(file: Path, preprocessing: Preprocessing) -> Bytes | None:
 class CachedImages:
     """Images in a store; a file that could not be read is black and not `readable`, (rows,)."""
 
-    store: Numbers
+    store: Numbers | StoredArrays
     """(images, size, size), uint8, memory-mapped; or of each image what an encoder says of it."""
     places: NDArray[np.int64]
     """(rows,), where each row's image stands in the store; -1 for a file that cannot be read."""
@@ -104,9 +97,7 @@ def fits(needed: int, folder: Path, limit: float, there: int = 0) -> bool:
 
     It needs so many bytes more than are `there`.
     """
-    while not folder.exists():
-        folder = folder.parent
-    return needed + there <= limit * _GIB and needed + _GIB <= shutil.disk_usage(folder).free
+    return needed + there <= limit * _GIB and needed + _GIB <= free_bytes(folder)
 
 
 def open_images(
@@ -133,87 +124,35 @@ def open_images(
         return StreamedImages(files, preprocessing, workers)
     # Mean and deviation come after the square; two networks that differ there alone share a store.
     done = {key: value for key, value in preprocessing.as_json().items() if key not in {"mean", "std"}}
-    store = Store(folder, "squares", done, (preprocessing.size, preprocessing.size), np.dtype(np.uint8))
-    with ThreadPoolExecutor(workers) as pool, room_on_disk(folder):
+    store = ArrayStore(folder, "squares", done, (preprocessing.size, preprocessing.size), np.dtype(np.uint8))
+    with ThreadPoolExecutor(workers) as pool:
         digests = digests_of(files, pool, progress)
         _fill(store, dict(zip(digests, files, strict=True)), preprocessing, pool, progress)
-    places = store.places(digests)
+    places = store.open().places(digests)
     if len(files) and not (places >= 0).any():
         raise TrainingError(
             "Not one of the {count} images can be read; check that the table names files of --images.",
             count=len(files),
         )
-    return CachedImages(store.arrays(), places)
-
-
-class Store:
-    """Arrays of one shape, each under the SHA-256 of the image file that it came from.
-
-    `done` says what else they depend on.
-    """
-
-    def __init__(
-        self, folder: Path, name: str, done: Mapping[str, Any], shape: tuple[int, ...], kind: np.dtype[Any]
-    ) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._shape, self._kind = shape, kind
-        key = hashlib.sha256(json.dumps(done, sort_keys=True).encode()).hexdigest()[:12]
-        self._data = folder / f"{name}-{key}.{kind.kind}{8 * kind.itemsize}"
-        self._index = folder / f"{name}-{key}.index"
-        for file in (self._data, self._index):
-            file.touch()
-        self._known = {digest: place for place, digest in enumerate(self._whole())}
-
-    def _whole(self) -> list[str]:
-        """The digests of the arrays that are there whole; what a cut left behind them is taken away."""
-        size = math.prod(self._shape) * self._kind.itemsize
-        lines = self._index.read_text("ascii").split("\n")[:-1]
-        lines = lines[: self._data.stat().st_size // size]
-        with self._index.open("r+") as index, self._data.open("r+b") as data:
-            index.truncate(sum(len(line) + 1 for line in lines))
-            data.truncate(len(lines) * size)
-        return lines
-
-    def __contains__(self, digest: str) -> bool:
-        return digest in self._known
-
-    def add(self, arrays: Iterable[tuple[str, Numbers]]) -> None:
-        """Append some arrays, each new, and then their digests."""
-        new = []
-        with self._data.open("ab") as data, self._index.open("a", encoding="ascii") as index:
-            for digest, array in arrays:
-                data.write(array.tobytes())
-                self._known[digest] = len(self._known)
-                new.append(f"{digest}\n")
-            data.flush()
-            index.write("".join(new))
-
-    def places(self, digests: Sequence[str | None]) -> NDArray[np.int64]:
-        """Where each array stands; -1 where it is not there."""
-        return np.array([self._known.get(digest, -1) if digest else -1 for digest in digests], np.int64)
-
-    def arrays(self) -> Numbers:
-        """(arrays, ...), read-only."""
-        if not self._known:
-            return np.zeros((1, *self._shape), self._kind)
-        return np.memmap(self._data, self._kind, "r", shape=(len(self._known), *self._shape))
+    return CachedImages(store.arrays, places)
 
 
 def _fill(
-    store: Store,
+    store: ArrayStore,
     files: Mapping[str | None, Path],
     preprocessing: Preprocessing,
     pool: ThreadPoolExecutor,
     progress: ProgressCallback,
 ) -> None:
     """Decode what is missing."""
-    missing = [(digest, file) for digest, file in files.items() if digest and digest not in store]
+    there = store.places(files) >= 0
+    missing = [item for item, known in zip(files.items(), there, strict=True) if item[0] and not known]
     for start in range(0, len(missing), _AT_ONCE):
         part, new = missing[start : start + _AT_ONCE], []
         images = pool.map(lambda item: decode_image(item[1], preprocessing), part)
         for done, ((digest, _), square) in enumerate(zip(part, images, strict=True), start + 1):
             progress("decoding images", done, len(missing))
-            if square is not None:
+            if digest is not None and square is not None:
                 new.append((digest, square))
         store.add(new)
 

@@ -5,16 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.lab.engine.batches import Rows
-from tetkik.lab.engine.checkpoint import WorkFolder
-from tetkik.lab.engine.tuning import choice, draw_candidates, log_uniform, successive_halving
+from tetkik.lab.engine.tuning import Column, choice, log_uniform, tuned
 from tetkik.lab.findings.training.held_out import HeldOut, OperatingPoints, cross_calibrated, decide
 from tetkik.lab.findings.training.options import ClassWeights, LossKind, TrainingOptions
 from tetkik.lab.findings.training.runs import (
@@ -38,14 +37,14 @@ _AVERAGES = (0.0, 0.999)
 class FindingsTrial:
     """One setting and how it did on validation."""
 
-    learning_rate: float
-    head_rate: float
-    loss: str
-    class_weights: str
-    ema: float
-    epochs: int
-    mean_auroc: float
-    best_epoch: int
+    learning_rate: Annotated[float, Column("learning rate", ".2g")]
+    head_rate: Annotated[float, Column("head rate", "g")]
+    loss: Annotated[str, Column("loss")]
+    class_weights: Annotated[str, Column("class weights")]
+    ema: Annotated[float, Column("EMA", "g")]
+    epochs: Annotated[int, Column("epochs")]
+    mean_auroc: Annotated[float, Column("mean AUROC on validation", ".3f")]
+    best_epoch: Annotated[int, Column("best epoch")]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -157,68 +156,34 @@ def _tuned(
     config, parts = prepared.config, prepared.parts
     assert parts is not None
 
-    def run(tried: TrainingOptions) -> tuple[float, int]:
+    def run(tried: TrainingOptions) -> FindingsTrial:
         rows = (parts.train, parts.validation)
         trial = replace(config, options=tried)
         trained = train_network(session, trial, rows, run="trial", seed=tried.seed, keep=False)
         session.accelerator.free_memory()
-        return max(row.mean_auroc or 0.0 for row in trained.epochs), trained.best_epoch
+        rates = (tried.learning_rate, tried.head_rate)
+        kinds = (tried.loss.value, tried.class_weights.value)
+        area = max(row.mean_auroc or 0.0 for row in trained.epochs)
+        return FindingsTrial(*rates, *kinds, tried.ema, tried.epochs, area, trained.best_epoch)
 
-    return tuned(config.options, session.work, run, keep=session.main)
-
-
-def candidates(options: TrainingOptions) -> list[TrainingOptions]:
-    """The settings to try; the learning rate is drawn between 3e-5 and 1e-3."""
-
-    def draw(random: np.random.Generator) -> TrainingOptions:
-        return replace(
-            options,
-            learning_rate=log_uniform(random, *_RATES),
-            head_rate=choice(random, _HEADS),
-            loss=choice(random, list(LossKind)),
-            class_weights=choice(random, list(ClassWeights)),
-            ema=choice(random, _AVERAGES),
-        )
-
-    return draw_candidates(options, options.tune, options.seed, draw)
-
-
-def tuned(
-    options: TrainingOptions,
-    work: WorkFolder,
-    run: Callable[[TrainingOptions], tuple[float, int]],
-    *,
-    keep: bool = True,
-) -> tuple[TrainingOptions, tuple[FindingsTrial, ...]]:
-    """The best setting by mean AUROC on validation.
-
-    `run` returns the best mean AUROC of a setting and its epoch.
-    """
-
-    def trial(candidate: TrainingOptions, epochs: int) -> FindingsTrial:
-        area, best = run(replace(candidate, epochs=epochs))
-        rates = (candidate.learning_rate, candidate.head_rate)
-        kinds = (candidate.loss.value, candidate.class_weights.value)
-        return FindingsTrial(*rates, *kinds, candidate.ema, epochs, area, best)
-
-    return successive_halving(
-        candidates(options),
-        options.epochs,
-        trial,
-        lambda tried: tried.mean_auroc,
+    return tuned(
+        config.options,
+        draw,
+        run,
+        lambda trial: trial.mean_auroc,
         FindingsTrial,
-        work,
-        keep=keep,
+        session.work,
+        keep=session.main,
     )
 
 
-TRIAL_COLUMNS = {
-    "learning rate": ".2g",
-    "head rate": "g",
-    "loss": "",
-    "class weights": "",
-    "EMA": "g",
-    "epochs": "",
-    "mean AUROC on validation": ".3f",
-    "best epoch": "",
-}
+def draw(options: TrainingOptions, random: np.random.Generator) -> TrainingOptions:
+    """Other settings to try; the learning rate is drawn between 3e-5 and 1e-3."""
+    return replace(
+        options,
+        learning_rate=log_uniform(random, *_RATES),
+        head_rate=choice(random, _HEADS),
+        loss=choice(random, list(LossKind)),
+        class_weights=choice(random, list(ClassWeights)),
+        ema=choice(random, _AVERAGES),
+    )

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from tetkik.bundle import REFERENCE_IMAGES
 from tetkik.errors import UsageError
-from tetkik.lab.engine.options import DataName, EngineOptions, Epochs, Patience
+from tetkik.lab.engine.options import DataName, EngineOptions, Epochs, Patience, check_within
 from tetkik.lab.engine.session import public_name
 from tetkik.lab.findings.thresholds import ThresholdRule
 
@@ -100,8 +100,8 @@ class TeacherOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "use", TeacherUse(self.use))
-        _within("teacher-share", self.share, 0, 1)
-        _within("teacher-weight", self.weight, 0, 1000)
+        check_within("teacher-share", self.share, 0, 1)
+        check_within("teacher-weight", self.weight, 0, 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,13 +215,13 @@ class TrainingOptions(EngineOptions):
     ] = REFERENCE_IMAGES
 
     def _check(self) -> None:
-        _within("learning-rate", self.learning_rate, 1e-9, 1)
-        _within("head-rate", self.head_rate, 0.01, 1000)
-        _within("weight-decay", self.weight_decay, 0, 1)
-        _within("warm-up", self.warm_up, 0, 0.9)
-        _within("ema", self.ema, 0, 0.99999)
-        _within("class-weight-limit", self.class_weight_limit, 1, 10_000)
-        _within("size", self.size or 224, 32, 2048)
+        check_within("learning-rate", self.learning_rate, 1e-9, 1)
+        check_within("head-rate", self.head_rate, 0.01, 1000)
+        check_within("weight-decay", self.weight_decay, 0, 1)
+        check_within("warm-up", self.warm_up, 0, 0.9)
+        check_within("ema", self.ema, 0, 0.99999)
+        check_within("class-weight-limit", self.class_weight_limit, 1, 10_000)
+        check_within("size", self.size or 224, 32, 2048)
         if self.encoder is not None and (
             self.network != REFERENCE_NETWORK or self.size is not None or self.freeze or self.ridge
         ):
@@ -256,14 +256,3 @@ class TrainingOptions(EngineOptions):
     def frozen(self) -> bool:
         """Whether a head alone is learned, over an encoder that stays as it is."""
         return self.encoder is not None and self.encoder_head is not EncoderHead.LORA
-
-
-def _within(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise UsageError(
-            "--{name} cannot be {value}; give a number from {low} to {high}.",
-            name=name,
-            value=value,
-            low=low,
-            high=high,
-        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -29,8 +28,9 @@ from tetkik.findings.networks.encoder import (
     open_encoder,
 )
 from tetkik.imaging.prepare import Preprocessing
+from tetkik.lab.engine.arrays import ArrayStore
 from tetkik.lab.engine.batches import Rows, in_steps
-from tetkik.lab.engine.checkpoint import WorkFolder, room_on_disk, tensors_as_bytes
+from tetkik.lab.engine.checkpoint import WorkFolder, tensors_as_bytes
 from tetkik.lab.engine.processes import in_shares, wait_for_all
 from tetkik.lab.engine.session import Session
 from tetkik.lab.engine.splits import Parts, folds, split
@@ -49,7 +49,6 @@ from tetkik.lab.findings.training.data import (
 from tetkik.lab.findings.training.decoded_images import (
     CachedImages,
     DecodedImages,
-    Store,
     digests_of,
     fits,
     open_images,
@@ -117,11 +116,11 @@ def embedded_images(
     shape, kind = tuple(embed(encoder, pooling, blank).shape[1:]), _KINDS[pooling]
     with ThreadPoolExecutor() as pool:
         digests = digests_of(files, pool, progress)
-    store = Store(folder, "embeddings", done, shape, kind)
+    store = ArrayStore(folder, "embeddings", done, shape, kind)
     first = {digest: row for row, digest in reversed(list(enumerate(digests))) if digest}
-    missing = np.array(sorted(row for digest, row in first.items() if digest not in store), np.int64)
-    size = math.prod(shape) * kind.itemsize
-    needed, there = len(missing) * size, (len(first) - len(missing)) * size
+    rows_of = np.array(list(first.values()), np.int64)
+    missing = np.sort(rows_of[store.places(first) < 0])
+    needed, there = len(missing) * store.bytes, (len(first) - len(missing)) * store.bytes
     if needed and not fits(needed, folder, options.cache_limit, there=there):
         raise UsageError(
             "What the encoder says of the images needs {size:.1f} GiB, more than --cache-limit or the "
@@ -129,22 +128,21 @@ def embedded_images(
             size=(needed + there) / _GIB,
         )
     count = 0
-    with room_on_disk(folder):
-        for rows, batch in load_batches(images, in_steps(missing, min(options.batch_size, _BATCH)), device):
-            found = embed(encoder, pooling, as_input(batch, preprocessing)).cpu().numpy()
-            with np.errstate(over="ignore"):
-                kept = [(str(digests[row]), one.astype(kind)) for row, one in zip(rows, found, strict=True)]
-            if not all(np.isfinite(one).all() for _, one in kept):
-                raise TrainingError(
-                    "What the encoder says of the images has numbers beyond {kind}, in which it is kept; "
-                    "take --encoder-head linear, or another encoder.",
-                    kind=kind.name,
-                )
-            store.add(item for item, row in zip(kept, rows, strict=True) if images.readable[row])
-            count += len(rows)
-            progress("encoding images", count, len(missing))
+    for rows, batch in load_batches(images, in_steps(missing, min(options.batch_size, _BATCH)), device):
+        found = embed(encoder, pooling, as_input(batch, preprocessing)).cpu().numpy()
+        with np.errstate(over="ignore"):
+            kept = [(str(digests[row]), one.astype(kind)) for row, one in zip(rows, found, strict=True)]
+        if not all(np.isfinite(one).all() for _, one in kept):
+            raise TrainingError(
+                "What the encoder says of the images has numbers beyond {kind}, in which it is kept; "
+                "take --encoder-head linear, or another encoder.",
+                kind=kind.name,
+            )
+        store.add([item for item, row in zip(kept, rows, strict=True) if images.readable[row]])
+        count += len(rows)
+        progress("encoding images", count, len(missing))
     encoder.cpu()
-    return CachedImages(store.arrays(), store.places(digests))
+    return CachedImages(store.open().arrays, store.places(digests))
 
 
 Scores = NDArray[np.float32]

@@ -19,7 +19,6 @@ from tetkik.errors import TrainingError
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.engine.batches import Rows, in_steps
 from tetkik.lab.engine.checkpoint import WorkFolder
-from tetkik.lab.engine.options import learning_rate_factor
 from tetkik.lab.engine.precision import autocast
 from tetkik.lab.engine.processes import in_shares
 from tetkik.lab.engine.trainer import Trainer
@@ -36,6 +35,7 @@ from tetkik.lab.findings.training.data import (
     parameter_groups,
 )
 from tetkik.lab.findings.training.options import ClassWeights, LossKind, TeacherUse, TrainingOptions
+from tetkik.statistics import Ints
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """(logits (rows, labels) float32, truth (rows, labels) int8: 1, 0, -1 unknown) to the sum, a scalar."""
@@ -200,7 +200,7 @@ class FindingsTrainer(Trainer[Epoch]):
             options.loss, options.class_weights, truth, options.class_weight_limit, self._device
         )
         self._network = network.to(self._device)
-        self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network.to(memory_format=torch.channels_last)
         state = self._resume()
         optimizer = torch.optim.AdamW(
             parameter_groups(network, head, options),
@@ -213,14 +213,8 @@ class FindingsTrainer(Trainer[Epoch]):
             self._average.load(state["average"])
         self._model = accelerator.prepare_model(self._network)
 
-    def _weights(self) -> Mapping[str, Tensor]:
-        return self._network.state_dict()
-
-    def _load_weights(self, weights: Mapping[str, Tensor]) -> None:
-        self._network.load_state_dict(weights)
-
     def _evaluated_weights(self) -> Mapping[str, Tensor]:
-        return self._average.weights if self._average is not None else self._network.state_dict()
+        return self._average.weights if self._average is not None else self._weights()
 
     def _extra_state(self) -> dict[str, Any]:
         return {"average": self._average.weights if self._average is not None else {}}
@@ -229,7 +223,7 @@ class FindingsTrainer(Trainer[Epoch]):
         return f"{self._state.run}.csv"
 
     def _training_mode(self) -> None:
-        self._model.train()
+        super()._training_mode()
         keep_frozen_still(self._network)
 
     def _epoch_rows(self, epoch: int) -> list[Rows]:
@@ -237,36 +231,24 @@ class FindingsTrainer(Trainer[Epoch]):
         return in_steps(rows, self._options.batch_size)
 
     def _batches(self, steps: list[Rows]) -> Iterator[tuple[Rows, Tensor]]:
-        # A process without a row still takes part, with a weight of 0: the others wait for its gradient.
-        rank, world = self._rank, self._world
-        shares = [step[rank::world] if len(step) > rank else step[:1] for step in steps]
-        return load_batches(self._data.images, shares, self._device)
+        return load_batches(self._data.images, [self._share(step) for step in steps], self._device)
 
     def _train_step(self, rows: Rows, batch: tuple[Rows, Tensor]) -> Tensor:
         mine, pixels = batch
         self._seed_step()
-        weight = 1.0 if len(rows) > self._rank else 0.0
         known = max(1, int((self._data.truth[rows] >= 0).sum()))
         teacher = self._data.teacher
         soft_targets = 1 if teacher is None else max(1, int((~np.isnan(teacher[rows])).sum()))
         images = self._augmented(pixels)
-        parts = np.array_split(np.arange(len(mine)), min(self._options.accumulation, len(mine)))
-        loss_sum = self._scalar(0.0)
-        for number, part in enumerate(parts, 1):
-            alone = self._accelerator.no_sync(self._model) if number < len(parts) else nullcontext()
-            with alone:
-                loss = (
-                    self._part_loss(images[part[0] : part[-1] + 1], mine[part], known, soft_targets) * weight
-                )
-                # Processes average their gradients, and this is already the mean over all rows of the step.
-                self._scaler.scale(loss * self._world).backward()
-                loss_sum += loss.detach()
-        self._clip_gradients(self._network.parameters())
-        step, steps = self._state.step, self._options.epochs * self._steps_per_epoch
-        self._update_weights(learning_rate_factor(step, steps, self._options.warm_up))
+
+        def loss_of(part: Ints) -> Tensor:
+            return self._part_loss(images[part[0] : part[-1] + 1], mine[part], known, soft_targets)
+
+        loss = self._learn(rows, mine, loss_of)
+        self._update_weights(self._options.warm_up)
         if self._average is not None:
-            self._average.update(step + 1)
-        return loss_sum
+            self._average.update(self._state.step + 1)
+        return loss
 
     def _augmented(self, batch: Tensor) -> Tensor:
         if batch.is_floating_point():  # embeddings, which were computed once

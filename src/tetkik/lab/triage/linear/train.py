@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import io
 import json
 from collections import Counter
@@ -28,7 +27,7 @@ from tetkik.bundle import (
 )
 from tetkik.bundle.card import card_words, in_own_language
 from tetkik.errors import DataError, MissingExtra
-from tetkik.lab.engine.card import library_versions, markdown_table, read_card
+from tetkik.lab.engine.card import made_today, markdown_table, read_card
 from tetkik.lab.engine.checkpoint import WorkFolder
 from tetkik.lab.engine.duplicate_texts import duplicate_texts
 from tetkik.lab.engine.learned_rows import LearnedRows
@@ -75,7 +74,6 @@ class LinearOptions:
     """Settings of one training."""
 
     id: str = "triage-linear"
-    version: str = "1.0"
     # whether to measure the figures of the card by nested cross-validation (five more trainings)
     assess: bool = True
     deduplicate: bool = True  # whether to look for near duplicates; off, every row is a group of its own
@@ -271,8 +269,7 @@ def _manifest(
 ) -> Manifest:
     counts = np.bincount(corpus.truth, minlength=len(corpus.labels))
     return Manifest(
-        id=options.id,
-        version=options.version,
+        **made_today(options.id, options.licence, ("numpy", "scipy")),
         task=Task.TRIAGE,
         kind="linear",
         labels=corpus.labels,
@@ -299,9 +296,6 @@ def _manifest(
                 {"invented_rows": len(invented), "invented_sha256": fingerprint(invented)} if invented else {}
             ),
         },
-        libraries=library_versions(("numpy", "scipy")),
-        licence=options.licence,
-        created=datetime.datetime.now(datetime.UTC).date().isoformat(),
     )
 
 

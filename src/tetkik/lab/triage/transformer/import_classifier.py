@@ -5,16 +5,15 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tetkik.bundle import Bundle, Manifest, Task, bundle_id, finish_bundle, open_bundle, staged_folder
+from tetkik.bundle import Bundle, Manifest, Task, finish_bundle, open_bundle, staged_folder
 from tetkik.bundle.hub import user_path
 from tetkik.errors import BundleCorrupt, InputError, UsageError
-from tetkik.lab.engine.card import library_versions, read_card
+from tetkik.lab.engine.card import made_today, model_id, read_card
 from tetkik.lab.engine.checkpoint import tensors_as_bytes
-from tetkik.lab.engine.label_list import read_names
+from tetkik.lab.engine.label_list import check_count, read_names
 from tetkik.lab.engine.session import public_name
 from tetkik.lab.triage.clean.text import departments
 from tetkik.lab.triage.transformer.data import Base, open_base
@@ -82,14 +81,7 @@ def open_source(name: str, options: ImportOptions) -> Source:
     model = _load(base)
     config = model.config
     own = tuple(str(config.id2label[number]) for number in sorted(config.id2label))
-    if options.labels is not None and len(options.labels) != len(own):
-        raise UsageError(
-            "{source} has {found} outputs and {named} labels were given; name as many labels as it has "
-            "outputs, in their order.",
-            source=name,
-            found=len(own),
-            named=len(options.labels),
-        )
+    check_count(name, len(own), own if options.labels is None else options.labels)
     if options.labels is None and all(label.startswith("LABEL_") for label in own):
         raise UsageError(
             "{name} does not name its labels (LABEL_0 …, {count} in all); name them in order with --labels.",
@@ -221,9 +213,7 @@ def import_classifier(
 def _manifest(found: Source, folder: Path, options: ImportOptions, difference: float) -> Manifest:
     base = found.base
     return Manifest(
-        id=options.id or bundle_id(folder.resolve().name) or "triage-imported",
-        version="1.0",
-        licence=options.licence,
+        **made_today(model_id(options.id, folder, "triage-imported"), options.licence, LIBRARIES),
         task=Task.TRIAGE,
         kind="transformer",
         labels=found.labels,
@@ -236,8 +226,6 @@ def _manifest(found: Source, folder: Path, options: ImportOptions, difference: f
             "numbers": "int8" if options.int8 else "fp32",
             "largest_probability_difference_onnx_torch": difference,
         },
-        libraries=library_versions(LIBRARIES),
-        created=datetime.now(UTC).date().isoformat(),
     )
 
 

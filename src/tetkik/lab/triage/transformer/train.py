@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import copy
-import datetime
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from tetkik.bundle.card import CardSection, ComplaintReference, card_words, finish_bundle
-from tetkik.bundle.manifest import Manifest, Task, bundle_id
+from tetkik.bundle.manifest import Manifest, Task
 from tetkik.bundle.store import Bundle, check_target, open_bundle, staged_folder, write_manifest
 from tetkik.choices import Device
 from tetkik.errors import MissingExtra, TrainingError
-from tetkik.lab.engine.card import cell, library_versions, markdown_table, read_card, rows_csv
+from tetkik.lab.engine.card import cell, made_today, markdown_table, model_id, read_card, rows_csv
 from tetkik.lab.engine.checkpoint import WorkFolder, room_on_disk, tensors_as_bytes
 from tetkik.lab.engine.exporters import ExportFailed, export_onnx, quiet_exporter
 from tetkik.lab.engine.learned_rows import LearnedRows
 from tetkik.lab.engine.processes import gathered, in_shares, main_first
 from tetkik.lab.engine.session import Session, public_name, training_session
-from tetkik.lab.engine.tuning import choice, draw_candidates, log_uniform, successive_halving, trials_table
+from tetkik.lab.engine.tuning import Column, choice, log_uniform, trials_table, tuned
 from tetkik.lab.triage.data import Complaints, fingerprint
 from tetkik.lab.triage.evaluation_page import warn_of_collapse
 from tetkik.lab.triage.reference import ReferenceComplaints, make_reference
@@ -257,14 +256,24 @@ def fine_tune(
         )
         return model, trainer.run(report)
 
-    def run(tried: TransformerOptions) -> tuple[float, int]:
+    def run(tried: TransformerOptions) -> TransformerTrial:
         _, state = train(tried, None, lambda _, done, total: progress("trial", done, total))
         accelerator.free_memory()
-        return state.epochs[state.best_epoch - 1].macro_f1, state.best_epoch
+        score = state.epochs[state.best_epoch - 1].macro_f1
+        kind = tried.imbalance.value
+        return TransformerTrial(tried.learning_rate, tried.epochs, kind, score, state.best_epoch)
 
     trials: tuple[TransformerTrial, ...] = ()
     if options.tune:
-        options, trials = tuned(options, work, run, keep=accelerator.is_main_process)
+        options, trials = tuned(
+            options,
+            draw,
+            run,
+            lambda trial: trial.macro_f1,
+            TransformerTrial,
+            work,
+            keep=accelerator.is_main_process,
+        )
     model, state = train(options, work, progress)
     return Trained(model, base, options, state, trials)
 
@@ -333,7 +342,7 @@ def _write(
             for file in work.glob(f"{_FP32}*"):
                 (stage / file.name).write_bytes(file.read_bytes())
         session.progress("export", 3, 4)
-        name = options.id or bundle_id(out.resolve().name) or "triage-transformer"
+        name = model_id(options.id, out, "triage-transformer")
         manifest = _manifest(data, trained, name, judged)
         learned = data.texts(np.concatenate([data.split.training, data.split.validation]))
         LearnedRows.of(fingerprint(data.complaints), learned).after(trained.base.folder).write(stage)
@@ -361,7 +370,7 @@ def _card(data: TrainingData, trained: Trained, parity: Parity) -> tuple[str, li
         base=public_name(trained.options.base),
         epochs=markdown_table(card_words("epoch", *_EPOCHS), epochs),
         parity=parity,
-        trials=trials_table(trained.trials, TRIAL_COLUMNS) if trained.trials else "",
+        trials=trials_table(trained.trials),
     )
 
 
@@ -389,9 +398,7 @@ def _manifest(data: TrainingData, trained: Trained, name: str, found: _Judged) -
     judged = Judged(data.labels, data.truth[test], probabilities, data.groups[test])
     warn_of_collapse(judged)
     return Manifest(
-        id=name,
-        version="1.0",
-        licence=options.licence,
+        **made_today(name, options.licence, LIBRARIES),
         task=Task.TRIAGE,
         kind="transformer",
         labels=data.labels,
@@ -415,8 +422,6 @@ def _manifest(data: TrainingData, trained: Trained, name: str, found: _Judged) -
                 "texts": found.parity.texts,
             },
         },
-        libraries=library_versions(LIBRARIES),
-        created=datetime.datetime.now(datetime.UTC).date().isoformat(),
     )
 
 
@@ -453,51 +458,14 @@ _RATES = (1e-5, 1e-4)
 class TransformerTrial:
     """One setting and how it did on validation."""
 
-    learning_rate: float
-    epochs: int
-    imbalance: str
-    macro_f1: float
-    best_epoch: int
+    learning_rate: Annotated[float, Column("learning rate", ".2g")]
+    epochs: Annotated[int, Column("epochs")]
+    imbalance: Annotated[str, Column("imbalance")]
+    macro_f1: Annotated[float, Column("macro-F1 on validation", ".3f")]
+    best_epoch: Annotated[int, Column("best epoch")]
 
 
-def candidates(options: TransformerOptions) -> list[TransformerOptions]:
-    """The settings to try."""
-
-    def draw(random: np.random.Generator) -> TransformerOptions:
-        rate = log_uniform(random, *_RATES)
-        return replace(options, learning_rate=rate, imbalance=choice(random, list(Imbalance)))
-
-    return draw_candidates(options, options.tune, options.seed, draw)
-
-
-def tuned(
-    options: TransformerOptions,
-    work: WorkFolder,
-    run: Callable[[TransformerOptions], tuple[float, int]],
-    *,
-    keep: bool = True,
-) -> tuple[TransformerOptions, tuple[TransformerTrial, ...]]:
-    """The best setting by macro-F1 on validation; `run` returns a setting's best macro-F1 and its epoch."""
-
-    def trial(candidate: TransformerOptions, epochs: int) -> TransformerTrial:
-        score, best = run(replace(candidate, epochs=epochs))
-        return TransformerTrial(candidate.learning_rate, epochs, candidate.imbalance.value, score, best)
-
-    return successive_halving(
-        candidates(options),
-        options.epochs,
-        trial,
-        lambda tried: tried.macro_f1,
-        TransformerTrial,
-        work,
-        keep=keep,
-    )
-
-
-TRIAL_COLUMNS = {
-    "learning rate": ".2g",
-    "epochs": "",
-    "imbalance": "",
-    "macro-F1 on validation": ".3f",
-    "best epoch": "",
-}
+def draw(options: TransformerOptions, random: np.random.Generator) -> TransformerOptions:
+    """Other settings to try."""
+    rate = log_uniform(random, *_RATES)
+    return replace(options, learning_rate=rate, imbalance=choice(random, list(Imbalance)))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,10 +15,10 @@ from torch.nn.functional import cross_entropy
 
 from tetkik.lab.engine.batches import Rows, bucketed_steps, in_steps
 from tetkik.lab.engine.checkpoint import WorkFolder
-from tetkik.lab.engine.options import ScheduleKind, learning_rate_factor
+from tetkik.lab.engine.options import ScheduleKind
 from tetkik.lab.engine.precision import autocast
 from tetkik.lab.engine.processes import in_shares
-from tetkik.lab.engine.trainer import Trainer
+from tetkik.lab.engine.trainer import Trainer, decaying_groups
 from tetkik.lab.triage.summaries import decision_columns, decision_figures
 from tetkik.lab.triage.transformer.data import Imbalance, TransformerOptions
 from tetkik.statistics import Ints
@@ -123,45 +122,27 @@ class TransformerTrainer(Trainer[Epoch]):
         counts = np.bincount(self._training.labels, minlength=self._labels)
         self._loss = make_loss(options.imbalance, counts, self._device)
         state = self._resume()
-        optimizer = torch.optim.AdamW(parameter_groups(model), lr=options.learning_rate)
+        learned = (item for item in model.parameters() if item.requires_grad)
+        optimizer = torch.optim.AdamW(decaying_groups(learned, _WEIGHT_DECAY), lr=options.learning_rate)
         self._use_optimizer(optimizer, options.precision, state)
         self._model = accelerator.prepare_model(self._network)
-
-    def _weights(self) -> Mapping[str, Tensor]:
-        weights: dict[str, Tensor] = self._network.state_dict()
-        return weights
-
-    def _load_weights(self, weights: Mapping[str, Tensor]) -> None:
-        self._network.load_state_dict(weights, strict=True)
-
-    def _training_mode(self) -> None:
-        self._model.train()
 
     def _epoch_rows(self, epoch: int) -> list[Rows]:
         batch_size = self._options.batch_size
         return bucketed_steps(self._training.lengths, batch_size, self._seed, epoch, window=_WINDOW)
 
     def _batches(self, steps: list[Rows]) -> Iterator[Rows]:
-        # A process without a row still takes part, with a weight of 0: the others wait for its gradient.
-        for rows in steps:
-            yield rows[self._rank :: self._world] if len(rows) > self._rank else rows[:1]
+        return map(self._share, steps)
 
     def _train_step(self, rows: Rows, batch: Rows) -> Tensor:
         self._seed_step()
-        weight = 1.0 if len(rows) > self._rank else 0.0
-        parts = np.array_split(batch, min(self._options.accumulation, len(batch)))
-        total = self._scalar(0.0)
-        for number, part in enumerate(parts, 1):
-            alone = self._accelerator.no_sync(self._model) if number < len(parts) else nullcontext()
-            with alone:
-                labels = torch.from_numpy(self._training.labels[part]).to(self._device)
-                loss = self._loss(self._logits(self._training, part), labels) * weight
-                # Processes average their gradients, so the mean over the step's rows needs their number.
-                self._scaler.scale(loss * (self._world / len(rows))).backward()
-                total += loss.detach()
-        self._clip_gradients(self._network.parameters())
-        steps = self._options.epochs * self._steps_per_epoch
-        self._update_weights(learning_rate_factor(self._state.step, steps, _WARM_UP, ScheduleKind.LINEAR))
+
+        def loss_of(part: Ints) -> Tensor:
+            labels = torch.from_numpy(self._training.labels[batch[part]]).to(self._device)
+            return self._loss(self._logits(self._training, batch[part]), labels)
+
+        total = self._learn(rows, batch, loss_of, len(rows))
+        self._update_weights(_WARM_UP, ScheduleKind.LINEAR)
         self._state.loss_count += len(rows)
         return total
 
@@ -208,12 +189,3 @@ def figures_of(logits: NDArray[np.float32], truth: Ints) -> tuple[float, float, 
     """Accuracy, macro-F1 and macro-precision of (rows, labels) logits."""
     figures = decision_figures(decision_columns(softmax(logits), truth).sum(axis=0))
     return float(figures.accuracy), float(figures.macro_f1), float(figures.macro_precision)
-
-
-def parameter_groups(model: Any) -> list[dict[str, Any]]:
-    """Weight decay for matrices only, not for biases and the scales of normalisation."""
-    named = [item for item in model.named_parameters() if item[1].requires_grad]
-    return [
-        {"params": [p for _, p in named if p.ndim >= 2], "weight_decay": _WEIGHT_DECAY},
-        {"params": [p for _, p in named if p.ndim < 2], "weight_decay": 0.0},
-    ]

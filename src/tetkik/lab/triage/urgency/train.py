@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from tetkik.bundle import Bundle, Manifest, Metric, Task, finish_bundle, open_bu
 from tetkik.bundle.card import card_words, in_own_language
 from tetkik.csv_rows import read_columns
 from tetkik.errors import DataError
-from tetkik.lab.engine.card import library_versions, markdown_table, read_card
+from tetkik.lab.engine.card import made_today, markdown_table, read_card
 from tetkik.lab.engine.duplicate_texts import duplicate_texts
 from tetkik.lab.triage.data import Complaints, fingerprint, folds, numbered
 from tetkik.lab.triage.linear.fit import Loss, learn_features, solve
@@ -39,7 +38,6 @@ class UrgencyOptions:
     """Settings of one training."""
 
     id: str = "urgency-linear"
-    version: str = "1.0"
     licence: str = "unknown"
     data_name: str = "training table"
     assess: bool = True  # whether to measure the card's figures by cross-validation
@@ -199,8 +197,7 @@ def fit_reader(
     )
     counts = np.bincount(truth, minlength=len(LEVELS)).tolist()
     manifest = Manifest(
-        id=options.id,
-        version=options.version,
+        **made_today(options.id, options.licence, ("numpy", "scipy")),
         task=Task.URGENCY,
         kind="linear",
         labels=tuple(level.value for level in LEVELS),
@@ -213,9 +210,6 @@ def fit_reader(
             "regularisation": REGULARISATION,
             "data_sha256": data,
         },
-        libraries=library_versions(("numpy", "scipy")),
-        licence=options.licence,
-        created=datetime.datetime.now(datetime.UTC).date().isoformat(),
     )
     return LinearModel(manifest, featuriser, weights)
 
