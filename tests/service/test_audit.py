@@ -74,7 +74,7 @@ def test_looking_at_the_trail_is_an_entry_itself(client, app_context, there):
 
 
 def test_a_broken_trail_is_told_on_the_page(client, app_context):
-    assert "whole" in client.post("/audit/verify", headers={"Accept-Language": "en"}).text
+    assert "intact" in client.post("/audit/verify", headers={"Accept-Language": "en"}).text
     with app_context.records.engine.begin() as connection:
         connection.execute(text("DROP TRIGGER audit_delete_refused"))
         connection.execute(delete(AuditRow).where(AuditRow.seq == 3))

@@ -99,7 +99,7 @@ def test_normal_is_no_finding_among_others(client, room, tmp_path):
         report_id = drafts.report_of_image(tx, image_id) or ""
         drafts.judge(tx, report_id, drafts.draft_of(tx, report_id).revision, "Hernia", Judgement.ADDED)
     page = client.get(f"/read/{case_id}", headers={"Accept-Language": "en"}).text
-    found, whole = page.index(">Found <"), page.index("Not compatible with what was found")
+    found, whole = page.index(">Found <"), page.index("Contradicts what was found")
     assert 'data-finding="Hernia"' in page[found:whole] and 'data-finding="Normal"' not in page[found:whole]
     assert 'data-finding="Normal"' in page[whole:] and "These exclude each other: Normal, " in page[whole:]
 
@@ -188,7 +188,7 @@ def test_a_text_of_the_hospital(client, room):
     assert "Toraks kafesi simetriktir." in taken and taken.count(button) == 1
     late = client.post(f"{address}/template", json=sent, headers={"Accept-Language": "en"})
     assert late.status_code == 409
-    assert "Somebody saved before you" in late.text
+    assert "You saved this draft in another window" in late.text
 
 
 @pytest.mark.parametrize(
