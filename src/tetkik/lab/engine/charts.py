@@ -25,6 +25,7 @@ import numpy as np
 
 from tetkik.documents.write import write_files
 from tetkik.errors import MissingExtra, OutputError
+from tetkik.lab.engine.figure_tables import EvaluationView, cell_parts
 from tetkik.language import Language, Sentence, translate
 from tetkik.statistics.calibration import ReliabilityBin
 from tetkik.statistics.intervals import Floats, Interval
@@ -390,26 +391,26 @@ def drawn(
 
 def write_evaluation(
     evaluation: Evaluation,
+    view: EvaluationView,
     folder: Path,
     language: Language,
     *,
-    template: str,
     pictures: Sequence[ChartFile],
-    table: tuple[str, str],
-    more_tables: Mapping[str, str] = MappingProxyType({}),
+    tables: Mapping[str, str],
+    template: str = "engine/evaluation.html.jinja",
     **values: object,
 ) -> tuple[Path, ...]:
-    """Write `report.html`, its pictures, `metrics.json` and its tables into `folder`: all of it, or nothing.
+    """Write `report.html`, its pictures, `metrics.json` and its CSV tables into `folder`: all, or nothing.
 
     An earlier evaluation in the folder is replaced; other files there are left alone. `template` is
     `CAPABILITY/NAME.html.jinja` in the lab, which extends `evaluation.html.jinja` and gets `values` too.
     """
     package, _, name = template.partition("/")
     environment = page_environment(f"tetkik.lab.{package}", language, pictures)
-    page = environment.get_template(name).render(evaluation=evaluation, **values)
+    page = environment.get_template(name).render(evaluation=evaluation, view=view, **values)
     contents = {picture.name: picture.png for picture in pictures}
     figures = json.dumps(evaluation.as_json(language), ensure_ascii=False, indent=2, allow_nan=False)
-    texts = {"metrics.json": figures + "\n", table[0]: table[1], **more_tables, PAGE: page}
+    texts = {"metrics.json": figures + "\n", **tables, PAGE: page}
     return write_files(contents | {name: text.encode("utf-8") for name, text in texts.items()}, folder)
 
 
@@ -445,12 +446,6 @@ def page_environment(package: str, language: Language, pictures: Sequence[ChartF
         (picture.name, translate(picture.title, language), base64.b64encode(picture.png).decode("ascii"))
         for picture in pictures
     ]
-    environment.filters["figure"] = lambda value, form="{:.3f}": "–" if value is None else form.format(value)
-    environment.filters["change"] = lambda value: f"{value:+.3f}"
-    environment.filters["interval"] = _interval
+    environment.filters["parts"] = lambda value: cell_parts(value, language)
     environment.filters["say"] = lambda sentence: sentence.in_language(language)
     return environment
-
-
-def _interval(interval: Interval | None, form: str = "{:.3f}") -> str:
-    return f"{form.format(interval.low)} … {form.format(interval.high)}" if interval else "–"

@@ -95,11 +95,6 @@ def listed(parts: Iterable[Sentence], between: str = "; ") -> Listed:
     return Listed(between, parts=tuple(parts))
 
 
-def bracket(interval: Interval | None, form: str = "{:.2f}") -> str:
-    """` [low, high]`; empty for none."""
-    return f" [{form.format(interval.low)}, {form.format(interval.high)}]" if interval else ""
-
-
 def distinct_names(first: str, second: str) -> tuple[str, str]:
     """The names of two models, `A (…)` and `B (…)` where they are the same."""
     return (first, second) if first != second else (f"A ({first})", f"B ({second})")

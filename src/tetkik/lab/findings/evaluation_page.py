@@ -28,7 +28,16 @@ from tetkik.lab.engine.charts import (
     plot_reliability,
     wrapped,
 )
-from tetkik.lab.engine.results import around, bracket, listed
+from tetkik.lab.engine.figure_tables import (
+    Cell,
+    Columns,
+    EvaluationView,
+    FigureTable,
+    bracket,
+    short,
+    signed,
+)
+from tetkik.lab.engine.results import around, listed
 from tetkik.lab.findings.summaries import (
     DIMENSIONS,
     LEAST_EXPECTED,
@@ -368,20 +377,104 @@ _MOST = 3.0
 """Powers of two at which the colours of the co-occurrence end."""
 
 
+_RANKING: Columns[LabelFigures] = {
+    "finding": lambda one: LabelName(one.label),
+    "with it / images": lambda one: f"{one.n_positive} / {one.n}",
+    "AUROC": lambda one: Cell(one.auroc, one.ci),
+    "within sources": lambda one: one.auroc_within_source,
+    "source alone": lambda one: one.source_shortcut,
+    "average precision": lambda one: one.average_precision,
+    "sensitivity at 90% specificity": lambda one: one.sensitivity_at[0][1],
+    "specificity at 90% sensitivity": lambda one: one.specificity_at[0][1],
+}
+_DECISIONS: Columns[LabelFigures] = {
+    "finding": lambda one: LabelName(one.label),
+    "threshold": lambda one: one.operated_at and one.operated_at.threshold,
+    "sensitivity": lambda one: short(one.sensitivity, one.sensitivity_ci),
+    "specificity": lambda one: short(one.specificity, one.specificity_ci),
+    "F1 at it": lambda one: one.f1,
+    "F1 at 0.5": lambda one: one.f1_at_half,
+    "ECE": lambda one: one.ece,
+    "Brier skill": lambda one: signed(one.brier_skill),
+}
+_PARTS: Columns[ImageSubgroup] = {
+    "labels": lambda part: len(part.aurocs or {}),
+    "mean AUROC": lambda part: Cell(part.mean_auroc, part.ci),
+}
+
+
+def view(evaluation: Evaluation) -> EvaluationView:
+    """What page and console show of it."""
+    ranked, task = _ranked(evaluation), evaluation.task
+    return EvaluationView(
+        counts=(
+            Sentence("{n} images", {"n": len(evaluation.judged)}),
+            Sentence("{n} patients or groups", {"n": evaluation.groups}),
+        ),
+        headline=(
+            (Sentence("Mean AUROC"), Cell(evaluation.mean_auroc, evaluation.mean_auroc_ci)),
+            (Sentence("Mean average precision"), evaluation.mean_average_precision),
+            (Sentence("Calibration error (ECE)"), evaluation.mean_ece),
+            (Sentence("Brier skill"), signed(evaluation.mean_brier_skill)),
+            *(
+                (
+                    listed((Sentence("Anything abnormal"), ROUTES[Route(part.route)]), ", "),
+                    Cell(part.auroc, part.ci),
+                )
+                for part in evaluation.screening
+            ),
+            *([(Sentence("Accuracy on the task"), Cell(task.accuracy, task.ci))] if task else []),
+        ),
+        tables=(
+            FigureTable.of(
+                Sentence("Ranking, finding by finding"),
+                _RANKING,
+                ranked,
+                console=("finding", "with it / images", "AUROC", "source alone"),
+            ),
+            FigureTable.of(
+                Sentence("Decisions and probabilities, finding by finding"),
+                _DECISIONS,
+                ranked,
+                console=("finding", "threshold", "sensitivity", "specificity", "F1 at it"),
+            ),
+        ),
+        more_tables=(
+            FigureTable.of_subgroups(
+                Sentence("Parts of the images"),
+                _PARTS,
+                evaluation.subgroups,
+                DIMENSIONS,
+                Sentence(
+                    "Each source apart is what a model reaches where nothing but the disease tells the "
+                    "images apart. The mean is over the labels with enough images of both kinds in the part, "
+                    "so parts may differ in their labels."
+                ),
+            ),
+        ),
+        method=Sentence(
+            "Every figure comes from the answers that `tetkik findings predict --json` prints; "
+            "predictions.csv has them. What the table does not know of an image is left out, label by "
+            "label. Intervals of AUROC follow DeLong, with Obuchowski's variance where patients or copies "
+            "repeat; for every mean they are the middle 95% of {replicates} draws of whole groups (seed "
+            "{seed}). Intervals of sensitivity and specificity are Wilson's, with the images of a patient "
+            "counted as fewer. ECE has 15 bins of equal mass; Brier skill is against always giving the "
+            "label's frequency in this data.",
+            {"replicates": evaluation.replicates, "seed": evaluation.seed},
+        ),
+    )
+
+
 def write_evaluation(evaluation: Evaluation, folder: Path, language: Language) -> tuple[Path, ...]:
     """Write all but names of files and numbers of patients into `folder`; the files, sorted."""
     check_target(folder)
     return engine.write_evaluation(
         evaluation,
+        view(evaluation),
         folder,
         language,
-        template="findings/findings.html.jinja",
         pictures=pictures(evaluation, language),
-        table=("predictions.csv", predictions_csv(evaluation)),
-        labels=_ranked(evaluation),
-        name_of=lambda label: label_name(label, language),
-        route_name=lambda route: ROUTES[Route(route)].in_language(language),
-        dimensions=DIMENSIONS,
+        tables={"predictions.csv": predictions_csv(evaluation)},
     )
 
 

@@ -407,7 +407,13 @@ FIXED = (0.90, 0.95)
 LEAST_KIND = 5
 """Images with a label, and without it, from which on an interval, or a part's AUROC, means anything."""
 
-DIMENSIONS = {"view": "View", "source": "Source", "sex": "Sex", "age": "Age", "prevalence": "Prevalence"}
+DIMENSIONS = {
+    "view": Sentence("View"),
+    "source": Sentence("Source"),
+    "sex": Sentence("Sex"),
+    "age": Sentence("Age"),
+    "prevalence": Sentence("Prevalence"),
+}
 
 Without = dict[str, Sentence]
 """Why a figure is null, by its path in the JSON."""

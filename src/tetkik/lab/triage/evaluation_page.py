@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,8 +29,17 @@ from tetkik.lab.engine.charts import (
     drawn,
     plot_reliability,
 )
-from tetkik.lab.engine.results import around, bracket
-from tetkik.lab.triage.summaries import Evaluation, Judged, accuracy_by_coverage, rank_of_truth
+from tetkik.lab.engine.figure_tables import Cell, Columns, EvaluationView, FigureTable, bracket, signed
+from tetkik.lab.engine.results import around, listed
+from tetkik.lab.triage.summaries import (
+    ComplaintSubgroup,
+    Evaluation,
+    Judged,
+    LabelFigures,
+    PerturbedFigures,
+    accuracy_by_coverage,
+    rank_of_truth,
+)
 from tetkik.language import Language, Sentence, translate
 from tetkik.settings import settings
 from tetkik.statistics.calibration import reliability
@@ -280,23 +289,102 @@ def _missing(evaluation: Evaluation) -> Iterator[Sentence]:
         )
 
 
-DIMENSIONS = {"length": "Length", "age": "Age given", "sex": "Sex in words"}
+DIMENSIONS = {"length": Sentence("Length"), "age": Sentence("Age given"), "sex": Sentence("Sex in words")}
 """The title of each dimension of the subgroups."""
+_NAMES = {
+    "accuracy": Sentence("Accuracy"),
+    "macro_f1": Sentence("Macro-F1"),
+    "top3_accuracy": Sentence("Among the first three"),
+    "macro_precision": Sentence("Macro precision"),
+    "macro_recall": Sentence("Macro recall"),
+}
+
+
+_DEPARTMENTS: Columns[LabelFigures] = {
+    "department": lambda one: one.label,
+    "n": lambda one: one.support,
+    "F1": lambda one: Cell(one.f1, one.ci["f1"]),
+    "precision": lambda one: one.precision,
+    "recall": lambda one: one.recall,
+    "AUROC": lambda one: one.auroc,
+    "95%": lambda one: one.ci["auroc"],
+}
+_PERTURBED: Columns[PerturbedFigures] = {
+    "perturbation": lambda one: one.title,
+    "accuracy": lambda one: one.accuracy,
+    "change of accuracy": lambda one: signed(one.accuracy_change, one.ci["accuracy_change"]),
+    "Macro-F1": lambda one: one.macro_f1,
+    "change of Macro-F1": lambda one: signed(one.macro_f1_change, one.ci["macro_f1_change"]),
+}
+_PARTS: Columns[ComplaintSubgroup] = {
+    "accuracy": lambda part: Cell(part.accuracy, part.ci),
+    "Macro-F1": lambda part: part.macro_f1,
+}
+
+
+def view(evaluation: Evaluation) -> EvaluationView:
+    """What page and console show of it."""
+    present = [figures for figures in evaluation.per_label.values() if figures]
+    perturbed = FigureTable.of(Sentence("Perturbed texts"), _PERTURBED, evaluation.robustness)
+    return EvaluationView(
+        counts=(Sentence("{n} complaints", {"n": len(evaluation.judged)}),),
+        headline=(
+            *(
+                (title, Cell(getattr(evaluation, name), evaluation.ci[name]))
+                for name, title in _NAMES.items()
+            ),
+            (Sentence("Calibration error (ECE)"), evaluation.ece),
+            (Sentence("Brier skill"), evaluation.brier_skill),
+        ),
+        tables=(
+            FigureTable.of(
+                Sentence("Departments"),
+                _DEPARTMENTS,
+                sorted(present, key=lambda one: -one.support),
+                console=[title for title in _DEPARTMENTS if title != "95%"],
+            ),
+        ),
+        more_tables=(
+            _answered(evaluation),
+            perturbed,
+            FigureTable.of_subgroups(
+                Sentence("Parts of the complaints"), _PARTS, evaluation.subgroups, DIMENSIONS
+            ),
+        ),
+        method=Sentence(
+            "Every figure comes from the probabilities that `tetkik triage predict --json` prints; "
+            "predictions.csv has them. Intervals are the middle 95% of {replicates} draws of whole duplicate "
+            "groups (seed {seed}), those of AUROC follow Obuchowski (1997). ECE has 15 bins of equal mass; "
+            "Brier skill is against always answering the frequencies of the labels in this data.",
+            {"replicates": evaluation.replicates, "seed": evaluation.seed},
+        ),
+    )
+
+
+def _answered(evaluation: Evaluation) -> FigureTable:
+    own = evaluation.abstain
+    rows: list[Sequence[object]] = [
+        (f"{point.coverage:.2f}", point.n, point.accuracy, point.least_confidence)
+        for point in evaluation.coverage.points
+    ]
+    if own is not None:
+        title = Sentence("the model's own threshold ({value:.2f})", {"value": own.threshold})
+        share = Sentence("{name}", {"name": f"{own.coverage:.2f}"})
+        rows.append((listed((title, share), ": "), own.n, own.accuracy, own.threshold))
+    titles = ("share answered", "n", "accuracy", "least probability")
+    return FigureTable(Sentence("Accuracy against coverage"), titles, rows, console=())
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path, language: Language) -> tuple[Path, ...]:
     """Write all about `evaluation` into `folder`, but for the words of the complaints: the files."""
     check_target(folder)
-    present = [figures for figures in evaluation.per_label.values() if figures]
     return engine.write_evaluation(
         evaluation,
+        view(evaluation),
         folder,
         language,
-        template="triage/triage.html.jinja",
         pictures=pictures(evaluation, language),
-        table=("predictions.csv", predictions_csv(evaluation)),
-        labels=sorted(present, key=lambda figures: -figures.support),
-        dimensions=DIMENSIONS,
+        tables={"predictions.csv": predictions_csv(evaluation)},
     )
 
 
