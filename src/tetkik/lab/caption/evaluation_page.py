@@ -26,7 +26,7 @@ from tetkik.lab.caption.prepared import Split
 from tetkik.lab.engine import charts as engine
 from tetkik.lab.engine.charts import ACCENT, GREY, MAIN, axes, check_target
 from tetkik.lab.engine.figure_tables import Cell, Columns, EvaluationView, FigureTable, bracket, signed
-from tetkik.lab.engine.results import around
+from tetkik.lab.engine.results import around, ends
 from tetkik.language import Language, Sentence, translate
 from tetkik.statistics import Interval
 
@@ -121,26 +121,21 @@ def _headline(evaluation: CaptionEvaluation) -> Iterator[Sentence]:
 
 def _against(system: System, name: str) -> Sentence:
     figure = system.figures[name]
-    values = {
-        "metric": METRIC_NAMES[name],
-        "system": SYSTEM_NAMES[system.name],
-        "over": figure.over or 0.0,
-        "low": figure.over_ci.low if figure.over_ci else 0.0,
-        "high": figure.over_ci.high if figure.over_ci else 0.0,
-    }
-    if figure.over_ci is None:
-        return Sentence(
-            "{metric}: {over:+.3f} against {system}; it has no interval.",
-            {name: values[name] for name in ("metric", "over", "system")},
-        )
-    if figure.over_ci.low > 0:
-        return Sentence("{metric}: better than {system} by {over:.3f} [{low:.3f}, {high:.3f}].", values)
-    if figure.over_ci.high < 0:
-        return Sentence(
-            "Warning, {metric}: worse than {system} by {over:+.3f} [{low:.3f}, {high:.3f}].", values
-        )
+    interval = figure.over_ci
     return Sentence(
-        "{metric}: not shown to be better than {system} ({over:+.3f} [{low:.3f}, {high:.3f}]).", values
+        "{metric}: {over:+.3f} against {system}; it has no interval."
+        if interval is None
+        else "{metric}: better than {system} by {over:.3f} [{low:.3f}, {high:.3f}]."
+        if interval.low > 0
+        else "Warning, {metric}: worse than {system} by {over:+.3f} [{low:.3f}, {high:.3f}]."
+        if interval.high < 0
+        else "{metric}: not shown to be better than {system} ({over:+.3f} [{low:.3f}, {high:.3f}]).",
+        {
+            "metric": METRIC_NAMES[name],
+            "system": SYSTEM_NAMES[system.name],
+            "over": figure.over or 0.0,
+            **ends(interval),
+        },
     )
 
 

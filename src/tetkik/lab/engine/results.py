@@ -95,6 +95,11 @@ def listed(parts: Iterable[Sentence], between: str = "; ") -> Listed:
     return Listed(between, parts=tuple(parts))
 
 
+def ends(interval: Interval | None, scale: float = 1.0) -> dict[str, Any]:
+    """Its `low` and `high`, for a sentence or the metric of a manifest; nothing for none."""
+    return {"low": scale * interval.low, "high": scale * interval.high} if interval else {}
+
+
 def distinct_names(first: str, second: str) -> tuple[str, str]:
     """The names of two models, `A (…)` and `B (…)` where they are the same."""
     return (first, second) if first != second else (f"A ({first})", f"B ({second})")

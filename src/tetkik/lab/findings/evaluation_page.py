@@ -37,7 +37,7 @@ from tetkik.lab.engine.figure_tables import (
     short,
     signed,
 )
-from tetkik.lab.engine.results import around, listed
+from tetkik.lab.engine.results import around, ends, listed
 from tetkik.lab.findings.summaries import (
     DIMENSIONS,
     LEAST_EXPECTED,
@@ -129,21 +129,17 @@ def _overall(evaluation: Evaluation) -> Iterator[Sentence]:
 
 
 def _headline(evaluation: Evaluation) -> Iterator[Sentence]:
-    values = {"n": len(evaluation.judged), "labels": len(evaluation.measured), "mean": evaluation.mean_auroc}
-    interval = evaluation.mean_auroc_ci
-    if evaluation.mean_auroc is None:
-        yield Sentence("{n} images were scored, and no label has an AUROC.", {"n": values["n"]})
-    elif interval is None:
-        yield Sentence(
-            "Over {labels} labels on {n} images the mean AUROC is {mean:.3f}; it has no interval.",
-            values,
-        )
-    else:
-        yield Sentence(
-            "Over {labels} labels on {n} images the mean AUROC is {mean:.3f} (95% interval {low:.3f} to "
-            "{high:.3f}); 0.5 is guessing.",
-            {**values, "low": interval.low, "high": interval.high},
-        )
+    interval, mean = evaluation.mean_auroc_ci, evaluation.mean_auroc
+    values = {"n": len(evaluation.judged), "labels": len(evaluation.measured), "mean": mean}
+    yield Sentence(
+        "{n} images were scored, and no label has an AUROC."
+        if mean is None
+        else "Over {labels} labels on {n} images the mean AUROC is {mean:.3f}; it has no interval."
+        if interval is None
+        else "Over {labels} labels on {n} images the mean AUROC is {mean:.3f} (95% interval {low:.3f} to "
+        "{high:.3f}); 0.5 is guessing.",
+        values | ends(interval),
+    )
 
 
 def _extremes(evaluation: Evaluation) -> Iterator[Sentence]:
@@ -180,20 +176,19 @@ def _named(figures: LabelFigures) -> Sentence:
 def _shortcuts(evaluation: Evaluation) -> Iterator[Sentence]:
     found = [item for item in evaluation.measured if (item.source_shortcut or 0) >= SHORTCUT]
     for item in sorted(found, key=lambda item: -(item.source_shortcut or 0)):
-        values = {"label": LabelName(item.label), "known": item.source_shortcut, "auroc": item.auroc}
-        if item.auroc_within_source is None:
-            yield Sentence(
-                "Warning: {label} comes with its source. Knowing the source alone scores AUROC {known:.2f}, "
-                "so the {auroc:.2f} here may measure the source; no source has images with it and without "
-                "it.",
-                values,
-            )
-        else:
-            yield Sentence(
-                "Warning: {label} comes with its source. Knowing the source alone scores AUROC {known:.2f}, "
-                "so the {auroc:.2f} here may measure the source; within sources it is {within:.2f}.",
-                {**values, "within": item.auroc_within_source},
-            )
+        yield Sentence(
+            "Warning: {label} comes with its source. Knowing the source alone scores AUROC {known:.2f}, "
+            "so the {auroc:.2f} here may measure the source; no source has images with it and without it."
+            if item.auroc_within_source is None
+            else "Warning: {label} comes with its source. Knowing the source alone scores AUROC {known:.2f}, "
+            "so the {auroc:.2f} here may measure the source; within sources it is {within:.2f}.",
+            {
+                "label": LabelName(item.label),
+                "known": item.source_shortcut,
+                "auroc": item.auroc,
+                "within": item.auroc_within_source,
+            },
+        )
 
 
 def _screening(evaluation: Evaluation) -> Iterator[Sentence]:
@@ -239,49 +234,37 @@ def _decisions(evaluation: Evaluation) -> Iterator[Sentence]:
 def _calibration(evaluation: Evaluation) -> Iterator[Sentence]:
     if evaluation.mean_ece is None or evaluation.mean_brier_skill is None:
         return
-    values = {"ece": evaluation.mean_ece, "skill": evaluation.mean_brier_skill}
-    if evaluation.mean_ece <= _GOOD_ECE and evaluation.mean_brier_skill > 0:
-        yield Sentence(
-            "Its probabilities can be taken at their word: mean ECE {ece:.3f}, Brier skill {skill:+.3f}.",
-            values,
-        )
-    elif evaluation.mean_ece <= _GOOD_ECE:
-        yield Sentence(
-            "Its probabilities are right on average (mean ECE {ece:.3f}) but say no more than each label's "
-            "frequency would (Brier skill {skill:+.3f}).",
-            values,
-        )
-    else:
-        yield Sentence(
-            "Its probabilities should not be taken at their word here: mean ECE {ece:.3f}, Brier skill "
-            "{skill:+.3f}; see the reliability curves.",
-            values,
-        )
+    yield Sentence(
+        "Its probabilities should not be taken at their word here: mean ECE {ece:.3f}, Brier skill "
+        "{skill:+.3f}; see the reliability curves."
+        if evaluation.mean_ece > _GOOD_ECE
+        else "Its probabilities can be taken at their word: mean ECE {ece:.3f}, Brier skill {skill:+.3f}."
+        if evaluation.mean_brier_skill > 0
+        else "Its probabilities are right on average (mean ECE {ece:.3f}) but say no more than each label's "
+        "frequency would (Brier skill {skill:+.3f}).",
+        {"ece": evaluation.mean_ece, "skill": evaluation.mean_brier_skill},
+    )
 
 
 def _task(evaluation: Evaluation) -> Iterator[Sentence]:
     task = evaluation.task
     if task is None or task.accuracy is None:
         return
-    values = {
-        "n": task.n,
-        "labels": len(task.labels),
-        "accuracy": 100 * task.accuracy,
-        "balanced": 100 * (task.balanced_accuracy or 0.0),
-    }
-    if task.ci is None:
-        yield Sentence(
-            "Of {n} images with exactly one of the {labels} labels of the task {accuracy:.1f}% get the right "
-            "one first ({balanced:.1f}% with each label weighing the same).",
-            values,
-        )
-    else:
-        yield Sentence(
-            "Of {n} images with exactly one of the {labels} labels of the task {accuracy:.1f}% get the right "
-            "one first (95% interval {low:.1f} to {high:.1f}; {balanced:.1f}% with each label weighing the "
-            "same).",
-            {**values, "low": 100 * task.ci.low, "high": 100 * task.ci.high},
-        )
+    yield Sentence(
+        "Of {n} images with exactly one of the {labels} labels of the task {accuracy:.1f}% get the right "
+        "one first ({balanced:.1f}% with each label weighing the same)."
+        if task.ci is None
+        else "Of {n} images with exactly one of the {labels} labels of the task {accuracy:.1f}% get the "
+        "right one first (95% interval {low:.1f} to {high:.1f}; {balanced:.1f}% with each label weighing the "
+        "same).",
+        {
+            "n": task.n,
+            "labels": len(task.labels),
+            "accuracy": 100 * task.accuracy,
+            "balanced": 100 * (task.balanced_accuracy or 0.0),
+            **ends(task.ci, 100),
+        },
+    )
 
 
 def _subgroups(evaluation: Evaluation) -> Iterator[Sentence]:

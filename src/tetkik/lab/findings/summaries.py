@@ -18,6 +18,7 @@ from tetkik.lab.engine.results import (
     LearnedReport,
     Subgroup,
     SubgroupFigures,
+    ends,
     fields_json,
     subgroups_json,
     to_json,
@@ -697,15 +698,7 @@ def metrics_of(held_out: HeldOut, data: str, split: tuple[Sentence, ...]) -> tup
     figures = [*_means(judged, per_label), *_drafts(held_out)]
     figures += [item for found in per_label.values() for item in _of_label(held_out, judged, found)]
     return tuple(
-        Metric(
-            name=name,
-            value=value,
-            low=interval.low if interval else None,
-            high=interval.high if interval else None,
-            n=n,
-            data=data,
-            split=split,
-        )
+        Metric(name=name, value=value, **ends(interval), n=n, data=data, split=split)
         for name, value, interval, n in figures
     )
 

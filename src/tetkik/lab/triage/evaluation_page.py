@@ -30,7 +30,7 @@ from tetkik.lab.engine.charts import (
     plot_reliability,
 )
 from tetkik.lab.engine.figure_tables import Cell, Columns, EvaluationView, FigureTable, bracket, signed
-from tetkik.lab.engine.results import around, listed
+from tetkik.lab.engine.results import around, ends, listed
 from tetkik.lab.triage.summaries import (
     ComplaintSubgroup,
     Evaluation,
@@ -109,23 +109,20 @@ def collapse(judged: Judged) -> Iterator[Sentence]:
 
 
 def _overall(evaluation: Evaluation) -> Sentence:
-    values = {
-        "n": len(evaluation.judged),
-        "accuracy": 100 * evaluation.accuracy,
-        "top3": 100 * evaluation.top3_accuracy,
-        "f1": evaluation.macro_f1,
-    }
     interval = evaluation.ci["accuracy"]
-    if interval is None:
-        return Sentence(
-            "Of {n} complaints {accuracy:.1f}% get the right department first and {top3:.1f}% among the "
-            "first three; macro-F1 is {f1:.3f}. These are too few to say how far chance reaches.",
-            values,
-        )
     return Sentence(
-        "Of {n} complaints {accuracy:.1f}% get the right department first (95% interval {low:.1f} to "
+        "Of {n} complaints {accuracy:.1f}% get the right department first and {top3:.1f}% among the first "
+        "three; macro-F1 is {f1:.3f}. These are too few to say how far chance reaches."
+        if interval is None
+        else "Of {n} complaints {accuracy:.1f}% get the right department first (95% interval {low:.1f} to "
         "{high:.1f}) and {top3:.1f}% among the first three; macro-F1 is {f1:.3f}.",
-        {**values, "low": 100 * interval.low, "high": 100 * interval.high},
+        {
+            "n": len(evaluation.judged),
+            "accuracy": 100 * evaluation.accuracy,
+            "top3": 100 * evaluation.top3_accuracy,
+            "f1": evaluation.macro_f1,
+            **ends(interval, 100),
+        },
     )
 
 
@@ -242,13 +239,13 @@ def _robustness(evaluation: Evaluation) -> Iterator[Sentence]:
     spelled = [perturbed for perturbed in evaluation.robustness if not perturbed.id.startswith("first_")]
     worst = min(spelled, key=lambda perturbed: perturbed.accuracy_change)
     fall = -100 * worst.accuracy_change
-    if fall < 1:
-        yield Sentence("How a text is spelled matters little: no perturbation costs one point of accuracy.")
-    else:
-        yield Sentence(
-            "Of the changes in spelling this one costs most: {perturbation} ({fall:.1f} points of accuracy).",
-            {"perturbation": worst.title, "fall": fall},
-        )
+    yield Sentence(
+        "How a text is spelled matters little: no perturbation costs one point of accuracy."
+        if fall < 1
+        else "Of the changes in spelling this one costs most: {perturbation} ({fall:.1f} points of "
+        "accuracy).",
+        {"perturbation": worst.title, "fall": fall},
+    )
     short = next(perturbed for perturbed in evaluation.robustness if perturbed.id == "first_sentence")
     yield Sentence(
         "With the first sentence only, {accuracy:.1f}% are right ({change:+.1f} points).",

@@ -18,6 +18,7 @@ from tetkik.lab.engine.results import (
     LearnedReport,
     Subgroup,
     SubgroupFigures,
+    ends,
     fields_json,
     subgroups_json,
     to_json,
@@ -361,10 +362,7 @@ def measured(judged: Judged, *, split: tuple[Sentence, ...], data: str) -> tuple
     found = []
     for name, value in values.items():
         interval = interval_of(replicates, name) if name in DECISIONS else None
-        low, high = (interval.low, interval.high) if interval else (None, None)
-        found.append(
-            Metric(name=name, value=value, low=low, high=high, n=len(judged), data=data, split=split)
-        )
+        found.append(Metric(name=name, value=value, **ends(interval), n=len(judged), data=data, split=split))
     return tuple(found)
 
 
