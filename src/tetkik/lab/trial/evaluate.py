@@ -23,7 +23,7 @@ from tetkik.lab.trial.interpretation import DIMENSION_NAMES, interpret
 from tetkik.lab.trial.journal import Journal, Limits
 from tetkik.lab.trial.results import Check, Counts, TrialDecision, TrialPart, TrialResult
 from tetkik.language import Language, Sentence
-from tetkik.report.labeler.read import read_report
+from tetkik.report.labeler.read import read_report, stated_polarities
 from tetkik.report.labeler.rules import Context, Polarity
 from tetkik.statistics.intervals import Bools, Interval, Ints, share_interval
 from tetkik.values.finding import ThresholdOn
@@ -33,7 +33,6 @@ from tetkik.values.radiograph import Sex
 # What a signed report says of a study, as far as it is compared: labels, and which parts it belongs to.
 
 
-_STRENGTH = {Polarity.ABSENT: 0, Polarity.UNCERTAIN: 1, Polarity.PRESENT: 2}
 _SEXES = {**{sex.value: sex.value for sex in Sex}, "K": Sex.FEMALE.value, "E": Sex.MALE.value}
 """Also as Turkish tables have them: kadın, erkek."""
 _AGES = ((18, "under_18"), (40, "18_to_39"), (65, "40_to_64"), (200, "65_or_more"))
@@ -63,26 +62,14 @@ class TrialReference:
 def read_truth(text: str, language: Language | None, limits: Limits) -> dict[str, int]:
     """What a report says of each shared label: 1, 0, or nothing where it is not known.
 
-    Of several statements an assertion outweighs a doubt and a doubt a denial; what is only implied counts
-    where nothing is said outright. A report without words says nothing at all.
+    Statements are weighed as in `stated_polarities`; a report without words says nothing at all.
     """
-    stated: dict[str, Polarity] = {}
-    implied: dict[str, Polarity] = {}
-    open_labels: set[str] = set()
     readings = read_report(text, language)
     if not any(reading.text.strip() for reading in readings):
         return {}
-    for reading in readings:
-        for mention in reading.mentions:
-            if mention.context is Context.NOT_ASSESSED:
-                open_labels.add(mention.label)
-            if mention.context is not Context.CURRENT:
-                continue
-            found = implied if mention.implied else stated
-            known = found.get(mention.label)
-            if known is None or _STRENGTH[mention.polarity] > _STRENGTH[known]:
-                found[mention.label] = mention.polarity
-    strongest = implied | stated
+    mentions = (mention for reading in readings for mention in reading.mentions)
+    open_labels = {mention.label for mention in mentions if mention.context is Context.NOT_ASSESSED}
+    strongest = stated_polarities(readings)
     values = {
         Polarity.PRESENT: 1,
         Polarity.ABSENT: 0,
