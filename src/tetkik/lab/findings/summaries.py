@@ -20,6 +20,7 @@ from tetkik.lab.engine.results import (
     SubgroupFigures,
     ends,
     fields_json,
+    only_rows,
     subgroups_json,
     to_json,
 )
@@ -208,6 +209,16 @@ class Judged:
 
     def __len__(self) -> int:
         return len(self.truth)
+
+    def only(self, rows: Bools) -> Judged:
+        names = ("truth", "scores", "probabilities", "positive", "screen", "groups")
+        return only_rows(self, rows, *names, "source", "view", "sex", "age", "sha256")
+
+    @classmethod
+    def bare(cls, source: tuple[str, ...], **values: Any) -> Judged:
+        """Rows of which nothing but the source is known: no view, no sex, no age and no file."""
+        none = (None,) * len(source)
+        return cls(source=source, view=none, sex=none, age=none, sha256=("",) * len(source), **values)
 
     @property
     def usable(self) -> Bools:
@@ -546,6 +557,16 @@ def mean_of(values: Iterable[float | None]) -> float | None:
     return float(np.mean(there)) if there else None
 
 
+def mean_auroc(scores: NDArray[np.floating], truth: Truth) -> float | None:
+    """Mean AUROC of scores (rows, labels) over the labels known both ways; None where there is none."""
+    known = truth >= 0
+    return mean_of(
+        auroc(scores[use, at].astype(np.float64), truth[use, at] == 1)
+        for at, use in enumerate(known.T)
+        if use.any()
+    )
+
+
 def screening_figures(judged: Judged) -> tuple[tuple[Screening, ...], Without]:
     """Whether anything is abnormal, on each route that the truth speaks of."""
     found, without = [], {}
@@ -717,10 +738,9 @@ def source_metrics(
 
 def _judged(held_out: HeldOut) -> Judged:
     """The same rows as an evaluation has them; thresholds differ from fold to fold."""
-    none = (None,) * len(held_out.rows)
     assessed = np.flatnonzero((held_out.called >= 0).any(axis=0)).tolist()
     point = OperatedAt(math.nan, ThresholdOn.PROBABILITY)
-    return Judged(
+    return Judged.bare(
         labels=held_out.labels,
         truth=held_out.truth,
         scores=held_out.scores,
@@ -730,10 +750,6 @@ def _judged(held_out: HeldOut) -> Judged:
         operated_at={held_out.labels[at]: point for at in assessed},
         groups=held_out.groups,
         source=held_out.source,
-        view=none,
-        sex=none,
-        age=none,
-        sha256=("",) * len(held_out.rows),
     )
 
 
@@ -814,13 +830,3 @@ def words_separate(held_out: HeldOut) -> bool:
 
 def _share(name: str, success: Bools, groups: Ints) -> _Figure:
     return name, float(success.mean()), share_interval(success, groups), len(success)
-
-
-def mean_auroc(scores: NDArray[np.floating], truth: Truth) -> float | None:
-    """Mean AUROC of scores (rows, labels) over the labels known both ways; None where there is none."""
-    known = (truth >= 0).T
-    return mean_of(
-        auroc(scores[use, at].astype(np.float64), truth[use, at] == 1)
-        for at, use in enumerate(known)
-        if use.any()
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
@@ -20,6 +20,7 @@ from tetkik.lab.engine.results import (
     SubgroupFigures,
     ends,
     fields_json,
+    only_rows,
     subgroups_json,
     to_json,
 )
@@ -167,9 +168,7 @@ class Judged:
         return len(self.truth)
 
     def only(self, rows: Bools) -> Judged:
-        return replace(
-            self, truth=self.truth[rows], probabilities=self.probabilities[rows], groups=self.groups[rows]
-        )
+        return only_rows(self, rows, "truth", "probabilities", "groups")
 
     @property
     def predicted(self) -> Ints:

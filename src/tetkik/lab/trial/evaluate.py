@@ -354,7 +354,7 @@ def _parts(studies: _Studies, limited: Sequence[str]) -> Iterator[TrialPart]:
             title = TITLES.get((dimension, name)) or (
                 Sentence("{name}", {"name": name}) if name else _UNKNOWN
             )
-            own = _only(judged, rows)
+            own = judged.only(rows)
             positive = (own.truth[:, columns] == 1) & own.usable[:, columns]
             part = TrialPart(dimension, name or "unknown", title, len(own), positives=int(positive.sum()))
             if part.n < SMALLEST:
@@ -369,19 +369,6 @@ def _parts(studies: _Studies, limited: Sequence[str]) -> Iterator[TrialPart]:
                 sensitivity=float(called.mean()) if len(called) else None,
                 per_label={label: item for label, item in figures.items() if item.n},
             )
-
-
-def _only(judged: Judged, rows: Bools) -> Judged:
-    index = np.flatnonzero(rows).tolist()
-    arrays: dict[str, Any] = {
-        name: getattr(judged, name)[rows]
-        for name in ("truth", "scores", "probabilities", "positive", "screen", "groups")
-    }
-    cells: dict[str, Any] = {
-        name: tuple(getattr(judged, name)[row] for row in index)
-        for name in ("source", "view", "sex", "age", "sha256")
-    }
-    return replace(judged, **arrays, **cells)
 
 
 def _studies(journal: Journal) -> _Studies:
@@ -463,8 +450,7 @@ def _studies(journal: Journal) -> _Studies:
             refused=counted["refused"],
             failed=counted["failed"],
         )
-    none = (None,) * len(chosen)
-    judged = Judged(
+    judged = Judged.bare(
         labels=labels,
         truth=truth[chosen],
         scores=values[0][chosen],
@@ -478,10 +464,6 @@ def _studies(journal: Journal) -> _Studies:
         },
         groups=group[chosen],
         source=tuple(parts["site"][row] for row in chosen),
-        view=none,
-        sex=none,
-        age=none,
-        sha256=("",) * len(chosen),
     )
     counts = Counts(
         reports=about.get("reports"),
