@@ -167,7 +167,6 @@ LENGTHS = "lengths.png"
 _BINS = 30
 _SHOWN = 97
 """Percentile of the lengths at which the picture ends."""
-_WORDS = "Words in a caption"
 _CARDS = ("cider", "rouge_l", "bleu1", "meteor", "bertscore", "concept_f1")
 _KINDS = {
     ExampleKind.BEST: Sentence("Best"),
@@ -275,7 +274,7 @@ def write_evaluation(evaluation: CaptionEvaluation, folder: Path, language: Lang
         view(evaluation),
         folder,
         language,
-        pictures=engine.drawn(evaluation, [(LENGTHS, _WORDS, _lengths)], language),
+        pictures=engine.drawn(evaluation, [(LENGTHS, "Words in a caption", _lengths)], language),
         tables={"captions.csv": captions_csv(evaluation)},
         template="caption/caption.html.jinja",
         sections=[
@@ -346,7 +345,6 @@ def _lengths(evaluation: CaptionEvaluation, language: Language) -> Figure:
             plot.bar(edges[:-1], shares, width=width * 0.92, align="edge", color=MAIN, label=label, zorder=1)
         else:
             plot.stairs(shares, edges, color=colour, linewidth=1.8, label=label, zorder=3)
-    plot.set_title(translate(_WORDS, language))
     plot.set_xlabel(translate("words; the last step holds all longer captions", language))
     plot.set_ylabel(translate("% of the captions", language))
     plot.legend()

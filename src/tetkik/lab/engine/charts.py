@@ -28,7 +28,8 @@ from tetkik.errors import MissingExtra, OutputError
 from tetkik.lab.engine.figure_tables import EvaluationView, cell_parts
 from tetkik.language import Language, Sentence, translate
 from tetkik.statistics.calibration import ReliabilityBin
-from tetkik.statistics.intervals import Floats, Interval
+from tetkik.statistics.intervals import Bools, Floats, Interval
+from tetkik.statistics.roc import roc_curve
 from tetkik.values.common import DISCLAIMER
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ class Curve:
 
 
 def bar_chart(
-    bars: Sequence[Bar], *, title: str, axis: str, mean: tuple[float, str] | None = None, chance: float = 0.0
+    bars: Sequence[Bar], *, axis: str, mean: tuple[float, str] | None = None, chance: float = 0.0
 ) -> Figure:
     """Horizontal bars from 0 to 1, the first at the bottom; a dotted line at `chance`, 0 for none."""
     figure, plot = axes(8, 1.4 + 0.38 * len(bars))
@@ -182,13 +183,10 @@ def bar_chart(
     plot.set(xlim=(0, 1.01), ylim=(-0.6, len(bars) + 0.2), xticks=np.linspace(0, 1, 6), xlabel=axis)
     plot.tick_params(axis="y", length=0)
     plot.spines["left"].set_visible(False)
-    plot.set_title(title, pad=16)
     return figure
 
 
-def curve_chart(
-    curves: Sequence[Curve], *, title: str, x: str, y: str, legend: str, diagonal: bool = False
-) -> Figure:
+def curve_chart(curves: Sequence[Curve], *, x: str, y: str, legend: str, diagonal: bool = False) -> Figure:
     """Lines in a unit square, with their names beside it; `diagonal` draws the line of chance."""
     figure, plot = axes(9.4, 6)
     if diagonal:
@@ -198,19 +196,24 @@ def curve_chart(
         colour = series_colour(place)
         plot.plot(curve.x, curve.y, linewidth=1.5, color=colour, linestyle=style, label=curve.name)
     plot.set_aspect("equal")
-    plot.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), title=title, xlabel=x, ylabel=y)
+    plot.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xlabel=x, ylabel=y)
     plot.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), title=legend, fontsize=9, alignment="left")
     return figure
 
 
+def roc_chart(labels: Iterable[tuple[float | None, str, Floats, Bools]], *, x: str, y: str) -> Figure:
+    """The ROC curve of each label: its AUROC, its name, (rows,) scores and whether the label is true."""
+    curves = [Curve(f"{area:.3f}  {name}", *roc_curve(score, true)) for area, name, score, true in labels]
+    return curve_chart(curves, x=x, y=y, legend="AUROC", diagonal=True)
+
+
 def confusion_chart(
-    values: Floats, support: Sequence[int], names: Sequence[str], *, title: str, x: str, y: str, most: float
+    values: Floats, support: Sequence[int], names: Sequence[str], *, x: str, y: str, most: float
 ) -> Figure:
     """A matrix of counts or percents; a row is a true label, with its support, a column the label given."""
     return matrix_chart(
         (values / most) ** _SHADE,
         [[f"{value:.0f}" if value >= 0.5 else "" for value in row] for row in values.tolist()],
-        title=title,
         rows=[f"{wrapped(name)} ({n})" for name, n in zip(names, support, strict=True)],
         columns=[wrapped(name) for name in names],
         x=x,
@@ -236,7 +239,6 @@ def matrix_chart(
     shade: Floats,
     texts: Sequence[Sequence[str]],
     *,
-    title: str,
     rows: Sequence[str],
     columns: Sequence[str],
     x: str,
@@ -270,7 +272,6 @@ def matrix_chart(
     plot.grid(which="minor", color="white", linewidth=1.5)
     plot.tick_params(which="both", length=0)
     plot.spines[:].set_visible(False)
-    plot.set_title(title)
     plot.set_xlabel(x, labelpad=10)
     plot.set_ylabel(y, labelpad=10)
     return figure
@@ -384,9 +385,16 @@ def check_target(folder: Path) -> None:
 def drawn(
     evaluation: EvaluationT, plots: Iterable[Plot[EvaluationT]], language: Language
 ) -> tuple[ChartFile, ...]:
-    """Every plot as PNG. Needs matplotlib."""
+    """Every plot as PNG, with its title where it has none of its own. Needs matplotlib."""
+    found = []
     with styled():
-        return tuple(ChartFile(name, title, png(draw(evaluation, language))) for name, title, draw in plots)
+        for name, title, draw in plots:
+            figure = draw(evaluation, language)
+            first = figure.axes[0]
+            if not first.get_title(loc="left"):
+                first.set_title(translate(title, language), pad=16)
+            found.append(ChartFile(name, title, png(figure)))
+    return tuple(found)
 
 
 def write_evaluation(

@@ -26,6 +26,7 @@ from tetkik.lab.engine.charts import (
     drawn,
     matrix_chart,
     plot_reliability,
+    roc_chart,
     wrapped,
 )
 from tetkik.lab.engine.figure_tables import (
@@ -49,7 +50,7 @@ from tetkik.lab.findings.summaries import (
 from tetkik.language import Language, Sentence, translate
 from tetkik.statistics.calibration import reliability
 from tetkik.statistics.intervals import Bools, Floats
-from tetkik.statistics.roc import precision_recall_curve, roc_curve
+from tetkik.statistics.roc import precision_recall_curve
 from tetkik.values.finding_labels import label_name
 from tetkik.values.radiograph import Flaw, Route
 
@@ -354,8 +355,6 @@ def _without(evaluation: Evaluation) -> Iterator[Sentence]:
 
 _BINS = 10
 _ACROSS = 4
-_TRUE = "Findings that stand together, truth"
-_CALLED = "Findings that are called together, model"
 _MOST = 3.0
 """Powers of two at which the colours of the co-occurrence end."""
 
@@ -498,9 +497,12 @@ def pictures(evaluation: Evaluation, language: Language) -> tuple[ChartFile, ...
     if any(figures.ece is not None for figures in evaluation.measured):
         wanted.append(("reliability.png", "Reliability of the probabilities", _reliability))
     if len(evaluation.co_occurrence.labels) > 1:
+        true, called = (
+            partial(_pairs, pairs) for pairs in (evaluation.co_occurrence, evaluation.called_co_occurrence)
+        )
         wanted += [
-            ("co_occurrence.png", _TRUE, partial(_pairs, evaluation.co_occurrence, _TRUE)),
-            ("co_occurrence_called.png", _CALLED, partial(_pairs, evaluation.called_co_occurrence, _CALLED)),
+            ("co_occurrence.png", "Findings that stand together, truth", true),
+            ("co_occurrence_called.png", "Findings that are called together, model", called),
         ]
     if evaluation.task is not None and evaluation.task.n:
         wanted.append(("task.png", "Confusion matrix of the task", _task_of_evaluation_page))
@@ -526,7 +528,6 @@ def _bars(evaluation: Evaluation, language: Language) -> Figure:
             Bar(f"{label_name(item.label, language)} ({item.n_positive})", item.auroc or 0.0, item.ci)
             for item in reversed(_ranked(evaluation))
         ],
-        title=translate("AUROC of each finding", language),
         axis=translate("AUROC with its 95% interval (in brackets: images with the finding)", language),
         mean=(mean, translate("mean {value:.3f}", language, value=mean)),
         chance=0.5,
@@ -534,19 +535,14 @@ def _bars(evaluation: Evaluation, language: Language) -> Figure:
 
 
 def _roc(evaluation: Evaluation, language: Language) -> Figure:
-    curves = []
-    for item in _ranked(evaluation):
-        scores, _, positive = _rows(evaluation, item.label)
-        curves.append(
-            Curve(f"{item.auroc:.3f}  {label_name(item.label, language)}", *roc_curve(scores, positive))
-        )
-    return curve_chart(
-        curves,
-        title=translate("ROC curves", language),
+    rows = {item.label: _rows(evaluation, item.label) for item in evaluation.measured}
+    return roc_chart(
+        (
+            (item.auroc, label_name(item.label, language), rows[item.label][0], rows[item.label][2])
+            for item in _ranked(evaluation)
+        ),
         x=translate("share of images without the finding that are called (1 - specificity)", language),
         y=translate("share of images with the finding that are called (sensitivity)", language),
-        legend="AUROC",
-        diagonal=True,
     )
 
 
@@ -559,7 +555,6 @@ def _precision_recall(evaluation: Evaluation, language: Language) -> Figure:
         curves.append(Curve(name, np.append(0.0, recall), np.append(precision[:1], precision)))
     return curve_chart(
         curves,
-        title=translate("Precision-recall curves", language),
         x=translate("share of images with the finding that are called (sensitivity)", language),
         y=translate("share of called images that have it (precision)", language),
         legend=translate("average precision / prevalence", language),
@@ -593,7 +588,7 @@ def _reliability(evaluation: Evaluation, language: Language) -> Figure:
     return figure
 
 
-def _pairs(pairs: CoOccurrence, title: str, _: Evaluation, language: Language) -> Figure:
+def _pairs(pairs: CoOccurrence, _: Evaluation, language: Language) -> Figure:
     names = [wrapped(label_name(label, language)) for label in pairs.labels]
     # With fewer expected, finding none says nothing.
     ratio = np.where(pairs.expected >= LEAST_EXPECTED, pairs.ratio, np.nan)
@@ -609,7 +604,6 @@ def _pairs(pairs: CoOccurrence, title: str, _: Evaluation, language: Language) -
     return matrix_chart(
         shade,
         texts,
-        title=translate(title, language),
         rows=names,
         columns=names,
         x=axis,
@@ -626,7 +620,6 @@ def _task_of_evaluation_page(evaluation: Evaluation, language: Language) -> Figu
         counts,
         task.confusion.sum(axis=1).tolist(),
         [label_name(label, language) for label in task.labels],
-        title=translate("Confusion matrix of the task", language),
         x=translate("label that the model puts first", language),
         y=translate("true label (images)", language),
         most=max(counts.max(), 1.0),

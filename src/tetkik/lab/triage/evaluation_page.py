@@ -19,15 +19,14 @@ from tetkik.lab.engine.charts import (
     PALE,
     Bar,
     ChartFile,
-    Curve,
     Plot,
     axes,
     bar_chart,
     check_target,
     confusion_chart,
-    curve_chart,
     drawn,
     plot_reliability,
+    roc_chart,
 )
 from tetkik.lab.engine.figure_tables import Cell, Columns, EvaluationView, FigureTable, bracket, signed
 from tetkik.lab.engine.results import around, ends, listed
@@ -44,7 +43,6 @@ from tetkik.language import Language, Sentence, translate
 from tetkik.settings import settings
 from tetkik.statistics.calibration import reliability
 from tetkik.statistics.intervals import Floats
-from tetkik.statistics.roc import roc_curve
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -421,23 +419,21 @@ def pictures(evaluation: Evaluation, language: Language) -> tuple[ChartFile, ...
 
 def _confusion_counts(evaluation: Evaluation, language: Language) -> Figure:
     counts = evaluation.judged.confusion.astype(np.float64)
-    return _confusion(evaluation, language, "Confusion matrix, complaints", counts, max(counts.max(), 1.0))
+    return _confusion(evaluation, language, counts, max(counts.max(), 1.0))
 
 
 def _confusion_shares(evaluation: Evaluation, language: Language) -> Figure:
     counts = evaluation.judged.confusion.astype(np.float64)
     # Of all complaints of the department, answered or not: the diagonal is its recall.
     shares = 100 * counts / np.maximum(evaluation.judged.support[:, None], 1)
-    title = "Confusion matrix, share of each department (%)"
-    return _confusion(evaluation, language, title, shares, 100)
+    return _confusion(evaluation, language, shares, 100)
 
 
-def _confusion(evaluation: Evaluation, language: Language, title: str, values: Floats, most: float) -> Figure:
+def _confusion(evaluation: Evaluation, language: Language, values: Floats, most: float) -> Figure:
     return confusion_chart(
         values,
         evaluation.judged.support.tolist(),
         evaluation.judged.labels,
-        title=translate(title, language),
         x=translate("department named by the model", language),
         y=translate("true department (complaints)", language),
         most=most,
@@ -449,7 +445,6 @@ def _per_label(evaluation: Evaluation, language: Language) -> Figure:
     present.sort(key=lambda figures: figures.f1)
     return bar_chart(
         [Bar(f"{item.label} ({item.support})", item.f1, item.ci["f1"]) for item in present],
-        title=translate("F1 of each department", language),
         axis=translate("F1, with its 95% interval (in brackets: complaints)", language),
         mean=(
             evaluation.macro_f1,
@@ -512,7 +507,6 @@ def _coverage_of_evaluation_page(evaluation: Evaluation, language: Language) -> 
     plot.set(xlim=(0, 1.02), ylim=(max(0.0, low - 0.08), 1.01))
     plot.grid(axis="y", color=PALE, linewidth=0.7)
     plot.set_axisbelow(True)
-    plot.set_title(translate("Accuracy against coverage", language))
     plot.set_xlabel(translate("share of complaints answered, the surest first", language))
     plot.set_ylabel(translate("accuracy", language))
     return figure
@@ -521,21 +515,12 @@ def _coverage_of_evaluation_page(evaluation: Evaluation, language: Language) -> 
 def _roc(evaluation: Evaluation, language: Language) -> Figure:
     judged = evaluation.judged
     answered = judged.answered
-    known = [
-        (index, figures)
-        for index, figures in enumerate(evaluation.per_label.values())
-        if figures and figures.auroc is not None
-    ]
+    found = enumerate(evaluation.per_label.values())
+    known = [(index, one) for index, one in found if one and one.auroc is not None]
     known.sort(key=lambda item: -(item[1].auroc or 0.0))
-    curves = []
-    for index, figures in known:
-        rates = roc_curve(judged.probabilities[answered, index], judged.truth[answered] == index)
-        curves.append(Curve(f"{figures.auroc:.3f}  {figures.label}", *rates))
-    return curve_chart(
-        curves,
-        title=translate("ROC curves, one department against the rest", language),
+    scores, truth = judged.probabilities[answered], judged.truth[answered]
+    return roc_chart(
+        ((one.auroc, one.label, scores[:, index], truth == index) for index, one in known),
         x=translate("share of other complaints wrongly taken in", language),
         y=translate("share of its complaints found", language),
-        legend="AUROC",
-        diagonal=True,
     )

@@ -246,13 +246,11 @@ def pictures(result: TrialResult, language: Language) -> tuple[ChartFile, ...]:
         ("parts.png", "Sensitivity of the limited findings by part", _bars(parts, cells)[:_MOST_BARS])
     )
 
-    def draw(title: str, bars: Sequence[Bar], _: TrialResult, language: Language) -> Figure:
-        axis = translate("with 95% intervals", language)
-        return bar_chart(bars[::-1], title=translate(title, language), axis=axis)
+    def draw(bars: Sequence[Bar], _: TrialResult, language: Language) -> Figure:
+        return bar_chart(bars[::-1], axis=translate("with 95% intervals", language))
 
-    return drawn(
-        result, [(name, title, partial(draw, title, bars)) for name, title, bars in plots if bars], language
-    )
+    wanted = [(name, title, partial(draw, bars)) for name, title, bars in plots if bars]
+    return drawn(result, wanted, language)
 
 
 def _bars(names: Sequence[str], cells: Iterable[Cell]) -> list[Bar]:
