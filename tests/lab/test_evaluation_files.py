@@ -18,14 +18,15 @@ from tests.lab.findings.judging import answer, answers, drawn, labelled, predict
 from tests.pins.test_evaluations import trial_of
 from tetkik.errors import MissingExtra, OutputError
 from tetkik.lab.caption import evaluation_page as caption_page
-from tetkik.lab.engine.charts import check_target
+from tetkik.lab.engine.charts import check_target, write_evaluation
+from tetkik.lab.engine.figure_tables import EvaluationView
+from tetkik.lab.findings import evaluation_page as findings_page
 from tetkik.lab.findings.evaluate import evaluate as evaluate_findings
-from tetkik.lab.findings.evaluation_page import write_evaluation as write_findings
+from tetkik.lab.triage import evaluation_page as triage_page
 from tetkik.lab.triage.data import Complaints
 from tetkik.lab.triage.evaluate import evaluate as evaluate_triage
-from tetkik.lab.triage.evaluation_page import write_evaluation as write_triage
+from tetkik.lab.trial import trial_page
 from tetkik.lab.trial.evaluate import evaluate_trial
-from tetkik.lab.trial.trial_page import write_trial
 from tetkik.language import Language
 from tetkik.values import DEPARTMENTS
 
@@ -82,10 +83,10 @@ def _captions(_: Path) -> Any:
 
 @dataclass(frozen=True)
 class Kind:
-    """An evaluation: how it is made and written, its tables and pictures, a word of its pages."""
+    """An evaluation: how it is made and shown, its tables and pictures, a word of its pages."""
 
     make: Callable[[Path], Any]
-    write: Callable[[Any, Path, Language], tuple[Path, ...]]
+    view: Callable[[Any], EvaluationView]
     tables: set[str]
     pictures: Sequence[str]
     turkish: str
@@ -99,11 +100,11 @@ class Kind:
 
 KINDS = {
     "findings": Kind(
-        _findings, write_findings, {"predictions.csv"}, FINDINGS, "Plevral efüzyon", "Pleural effusion"
+        _findings, findings_page.view, {"predictions.csv"}, FINDINGS, "Plevral efüzyon", "Pleural effusion"
     ),
     "triage": Kind(
         lambda _: evaluate_triage(NumberScorer(), _complaints(), bootstrap=50),
-        write_triage,
+        triage_page.view,
         {"predictions.csv"},
         TRIAGE,
         "Fizik Tedavi ve Rehabilitasyon",
@@ -112,15 +113,13 @@ KINDS = {
     ),
     "trial": Kind(
         lambda folder: replace(evaluate_trial(trial_of(folder)), model=HOSTILE),
-        write_trial,
+        trial_page.view,
         TRIAL_TABLES,
         ("auroc", "parts", "sensitivity", "specificity"),
         "Sessiz deneme",
         "Silent trial",
     ),
-    "caption": Kind(
-        _captions, caption_page.write_evaluation, {"captions.csv"}, ("lengths",), "ölçüt", "quartiles"
-    ),
+    "caption": Kind(_captions, caption_page.view, {"captions.csv"}, ("lengths",), "ölçüt", "quartiles"),
 }
 
 
@@ -132,6 +131,10 @@ class Written:
     paths: tuple[Path, ...]
 
     @property
+    def view(self) -> EvaluationView:
+        return self.kind.view(self.evaluation)
+
+    @property
     def page(self) -> str:
         return (self.folder / "report.html").read_text("utf-8")
 
@@ -141,7 +144,7 @@ def written(request, tmp_path_factory):
     kind = KINDS[request.param]
     evaluation = kind.make(tmp_path_factory.mktemp("made"))
     folder = tmp_path_factory.mktemp("out") / "sonuç"
-    return Written(kind, evaluation, folder, kind.write(evaluation, folder, Language.TR))
+    return Written(kind, evaluation, folder, write_evaluation(kind.view(evaluation), folder, Language.TR))
 
 
 def test_every_file_is_written_and_nothing_else_is_left(written):
@@ -171,7 +174,7 @@ def test_the_page_stands_alone_and_escapes_what_it_shows(written):
 
 
 def test_the_page_is_in_the_language_asked_for(written, tmp_path):
-    written.kind.write(written.evaluation, tmp_path, Language.EN)
+    write_evaluation(written.view, tmp_path, Language.EN)
     english = (tmp_path / "report.html").read_text("utf-8")
     body = re.sub(r"<style>.*?</style>|data:[^\"]*", "", written.page, flags=re.DOTALL)
     for word in ("What the figures", "sensitivity", "Highest AUROC", " images", "In brackets", "How it was"):
@@ -182,7 +185,7 @@ def test_the_page_is_in_the_language_asked_for(written, tmp_path):
 
 def test_the_same_evaluation_gives_the_same_bytes_and_other_files_stay(written, tmp_path):
     (tmp_path / "notlar.txt").write_text("kalsın", "utf-8")
-    written.kind.write(written.evaluation, tmp_path, Language.TR)
+    write_evaluation(written.view, tmp_path, Language.TR)
     assert {path.name for path in tmp_path.iterdir()} == written.kind.names | {"notlar.txt"}
     for name in written.kind.names:
         assert (tmp_path / name).read_bytes() == (written.folder / name).read_bytes(), name
@@ -198,7 +201,7 @@ def test_nothing_half_written_is_left_when_writing_fails(written, tmp_path, monk
 
     monkeypatch.setattr(Path, "write_bytes", full_disk)
     with pytest.raises(OSError, match="No space"):
-        written.kind.write(written.evaluation, tmp_path / "out", Language.EN)
+        write_evaluation(written.view, tmp_path / "out", Language.EN)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -231,7 +234,7 @@ def test_a_users_matplotlibrc_does_not_change_the_pictures(written, tmp_path):
 
     before = mpl.rcParams["font.size"]
     with mpl.rc_context({"font.size": 30}):
-        written.kind.write(written.evaluation, tmp_path, Language.TR)
+        write_evaluation(written.view, tmp_path, Language.TR)
     assert (tmp_path / "per_label.png").read_bytes() == (written.folder / "per_label.png").read_bytes()
     assert mpl.rcParams["font.size"] == before
 
@@ -240,7 +243,7 @@ def test_pictures_of_very_few_images(tmp_path):
     lines = [answer(0, {"Mass": 0.2}, calibrated=False), answer(1, {"Mass": 0.2}, calibrated=False)]
     images = labelled(np.array([[1], [1]]), ("Mass",))
     found = evaluate_findings(predicted(tmp_path, lines), images, bootstrap=10)
-    names = {path.name for path in write_findings(found, tmp_path / "out", Language.TR)}
+    names = {path.name for path in write_evaluation(findings_page.view(found), tmp_path / "out", Language.TR)}
     assert names == FILES | {"predictions.csv"}
     assert found.mean_auroc is None
 
@@ -256,7 +259,7 @@ def test_pictures_of_very_few_images(tmp_path):
 )
 def test_pictures_of_very_few_complaints(tmp_path, given, labels, missing):
     evaluation = evaluate_triage(NumberScorer(labels), given, bootstrap=10)
-    names = {path.name for path in write_triage(evaluation, tmp_path, Language.TR)}
+    names = {path.name for path in write_evaluation(triage_page.view(evaluation), tmp_path, Language.TR)}
     assert names == KINDS["triage"].names - missing
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.table import Table
@@ -14,16 +14,14 @@ from rich.text import Text
 
 from tetkik.cli.console import language, note, out, t, writing
 from tetkik.lab.engine.figure_tables import cell_text
-from tetkik.language import Language, Sentence
+from tetkik.language import Sentence
 from tetkik.statistics import Interval
 
 if TYPE_CHECKING:
     from tetkik.bundle import Metric
     from tetkik.bundle.card import LabelReference
-    from tetkik.lab.engine.charts import Evaluation
     from tetkik.lab.engine.figure_tables import EvaluationView, FigureTable
 
-EvaluationT = TypeVar("EvaluationT", bound="Evaluation")
 _TITLE = 12
 """Characters of a column's title on one line."""
 
@@ -94,8 +92,9 @@ def show_figures(figures: FigureTable) -> None:
     out.print(made)
 
 
-def show_evaluation(evaluation: Evaluation, view: EvaluationView) -> None:
+def show_evaluation(view: EvaluationView) -> None:
     """Tables, what they say in sentences, and what was not computed."""
+    evaluation = view.evaluation
     counts = (Text(cell_text(count, language()), style="dim") for count in view.counts)
     out.print(Text(evaluation.model, style="bold"), *counts)
     made = totals()
@@ -117,25 +116,18 @@ def show_evaluation(evaluation: Evaluation, view: EvaluationView) -> None:
         out.print(Text(missing, style="dim"))
 
 
-def deliver(
-    evaluation: EvaluationT,
-    *,
-    as_json: bool,
-    folder: Path | None,
-    view: Callable[[EvaluationT], EvaluationView],
-    write: Callable[[EvaluationT, Path, Language], tuple[Path, ...]],
-) -> None:
+def deliver(view: EvaluationView, *, as_json: bool, folder: Path | None) -> None:
     """Print an evaluation, after its page and pictures are written where a folder was asked for."""
-    from tetkik.lab.engine.charts import PAGE
+    from tetkik.lab.engine.charts import PAGE, write_evaluation
 
     paths: tuple[Path, ...] = ()
     if folder is not None:
         with writing(folder):
-            paths = write(evaluation, folder, language())
+            paths = write_evaluation(view, folder, language())
     if as_json:
-        echo_json(evaluation.as_json(language()))
+        echo_json(view.evaluation.as_json(language()))
     else:
-        show_evaluation(evaluation, view(evaluation))
+        show_evaluation(view)
     if paths:
         note("{count} files are in {folder}; begin with {page}.", count=len(paths), folder=folder, page=PAGE)
 

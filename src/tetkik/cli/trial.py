@@ -200,9 +200,9 @@ def _chosen(findings: Findings, wanted: tuple[str, ...]) -> tuple[str, ...]:
 
 def _deliver(journal: Journal, *, as_json: bool) -> None:
     from tetkik.lab.trial.evaluate import evaluate_trial
-    from tetkik.lab.trial.trial_page import view, write_trial
+    from tetkik.lab.trial.trial_page import view
 
     result = evaluate_trial(journal)
     if len(result.evaluations) > len(journal.evaluations()):
         journal.add_evaluation(result.evaluations[-1])
-    deliver(result, as_json=as_json, folder=journal.folder, view=view, write=write_trial)
+    deliver(view(result), as_json=as_json, folder=journal.folder)

@@ -64,7 +64,7 @@ def evaluate(
     from tetkik.caption.predict import captioner_bundle, load_caption
     from tetkik.lab.caption.decoded import work_folder
     from tetkik.lab.caption.evaluate import EvaluationOptions, check_rows, decode_captions, judge_captions
-    from tetkik.lab.caption.evaluation_page import view, write_evaluation
+    from tetkik.lab.caption.evaluation_page import view
     from tetkik.lab.caption.prepared import open_prepared
     from tetkik.lab.engine.charts import check_target
     from tetkik.lab.engine.precision import launched_accelerator
@@ -103,7 +103,7 @@ def evaluate(
         if not main:
             return
         evaluation = judge_captions(prepared, bundle, decoded, options, report)
-    deliver(evaluation, as_json=as_json, folder=folder, view=view, write=write_evaluation)
+    deliver(view(evaluation), as_json=as_json, folder=folder)
     if work is not None:
         shutil.rmtree(work, ignore_errors=True)
 

@@ -110,7 +110,7 @@ def evaluate(
     """Figures with intervals, what they say in words, and with --out pictures and a page."""
     from tetkik.lab.engine.charts import check_target
     from tetkik.lab.findings.evaluate import evaluate as judge
-    from tetkik.lab.findings.evaluation_page import view, write_evaluation
+    from tetkik.lab.findings.evaluation_page import view
     from tetkik.lab.findings.predictions import predict_all, read_predictions
 
     if predictions is not None and (model is not None or no_gate):
@@ -141,7 +141,7 @@ def evaluate(
         bootstrap=bootstrap,
         seed=seed,
     )
-    deliver(evaluation, as_json=as_json, folder=folder, view=view, write=write_evaluation)
+    deliver(view(evaluation), as_json=as_json, folder=folder)
 
 
 def read_images(

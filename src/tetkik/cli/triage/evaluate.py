@@ -67,7 +67,7 @@ def evaluate(
     from tetkik.lab.engine.learned_rows import learned_of
     from tetkik.lab.triage.data import read_complaints
     from tetkik.lab.triage.evaluate import evaluate as judge
-    from tetkik.lab.triage.evaluation_page import view, write_evaluation
+    from tetkik.lab.triage.evaluation_page import view
     from tetkik.triage.predict import load_triage
 
     if folder is not None:
@@ -87,7 +87,7 @@ def evaluate(
             robustness=robustness,
             progress=report,
         )
-    deliver(evaluation, as_json=as_json, folder=folder, view=view, write=write_evaluation)
+    deliver(view(evaluation), as_json=as_json, folder=folder)
 
 
 def say_left_out(left_out: Mapping[str, int]) -> None:

@@ -7,7 +7,6 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +23,7 @@ from tetkik.lab.caption.figures import (
 from tetkik.lab.caption.metrics.scores import METRIC_NAMES, METRICS, Wording
 from tetkik.lab.caption.prepared import Split
 from tetkik.lab.engine import charts as engine
-from tetkik.lab.engine.charts import ACCENT, GREY, MAIN, axes, check_target
+from tetkik.lab.engine.charts import ACCENT, GREY, MAIN, axes
 from tetkik.lab.engine.figure_tables import Cell, Columns, EvaluationView, FigureTable, bracket, signed
 from tetkik.lab.engine.results import around, ends
 from tetkik.language import Language, Sentence, translate
@@ -208,6 +207,7 @@ def view(evaluation: CaptionEvaluation) -> EvaluationView:
     text = "The one caption for all, chosen on the training rows: {caption}"
     one_for_all = Sentence(text, constant[0]) if constant else None
     return EvaluationView(
+        evaluation=evaluation,
         counts=(
             evaluation.data,
             evaluation.provenance.split.value,
@@ -240,6 +240,10 @@ def view(evaluation: CaptionEvaluation) -> EvaluationView:
                 ],
             ),
         ),
+        plots=[(LENGTHS, "Words in a caption", partial(_lengths, evaluation))],
+        files={"captions.csv": lambda _: captions_csv(evaluation)},
+        template="caption/caption.html.jinja",
+        more=lambda: _sections(evaluation),
         method=Sentence(
             "BLEU, ROUGE-L, METEOR and CIDEr are those of pycocoevalcap; ROUGE-1 (F) and ROUGE-L (F) those "
             "of rouge-score. CIDEr weighs words by how rare they are among the references of this very "
@@ -266,22 +270,12 @@ def _over(system: System, name: str) -> Cell | None:
     return signed(figure.over, figure.over_ci) if figure else None
 
 
-def write_evaluation(evaluation: CaptionEvaluation, folder: Path, language: Language) -> tuple[Path, ...]:
-    """Write everything about `evaluation` into `folder`; the files, sorted. Needs Pillow."""
-    check_target(folder)
-    return engine.write_evaluation(
-        evaluation,
-        view(evaluation),
-        folder,
-        language,
-        pictures=engine.drawn(evaluation, [(LENGTHS, "Words in a caption", _lengths)], language),
-        tables={"captions.csv": captions_csv(evaluation)},
-        template="caption/caption.html.jinja",
-        sections=[
-            (title, [_card(evaluation, example) for example in evaluation.examples if example.kind is kind])
-            for kind, title in _KINDS.items()
-        ],
-    )
+def _sections(evaluation: CaptionEvaluation) -> list[tuple[Sentence, list[ImageCard]]]:
+    """The examples of each kind. Needs Pillow."""
+    return [
+        (title, [_card(evaluation, example) for example in evaluation.examples if example.kind is kind])
+        for kind, title in _KINDS.items()
+    ]
 
 
 def captions_csv(evaluation: CaptionEvaluation) -> str:

@@ -12,21 +12,21 @@ import json
 import math
 import os
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from tetkik.documents.write import write_files
 from tetkik.errors import MissingExtra, OutputError
-from tetkik.lab.engine.figure_tables import EvaluationView, cell_parts
-from tetkik.language import Language, Sentence, translate
+from tetkik.lab.engine.figure_tables import EvaluationView, Plot, cell_parts
+from tetkik.language import Language, translate
 from tetkik.statistics.calibration import ReliabilityBin
 from tetkik.statistics.intervals import Bools, Floats, Interval
 from tetkik.statistics.roc import roc_curve
@@ -348,26 +348,6 @@ def _lines(plot: Axes, epochs: Sequence[Any], name: str, colour: str, legend: st
 PAGE = "report.html"
 
 
-class Evaluation(Protocol):
-    """What `evaluation.html.jinja` shows of every capability; its JSON is `metrics.json`."""
-
-    @property
-    def model(self) -> str: ...
-
-    @property
-    def interpretation(self) -> tuple[Sentence, ...]: ...
-
-    @property
-    def not_computed(self) -> Mapping[str, Sentence]: ...
-
-    def as_json(self, language: Language = ...) -> dict[str, Any]: ...
-
-
-EvaluationT = TypeVar("EvaluationT", bound=Evaluation)
-Plot = tuple[str, str, Callable[[EvaluationT, Language], "Figure"]]
-"""File name, title (an English template), and what draws it."""
-
-
 def check_target(folder: Path) -> None:
     """Fail before the long work where writing would fail after it."""
     above = next((path for path in (folder, *folder.parents) if path.exists()), folder)
@@ -382,43 +362,32 @@ def check_target(folder: Path) -> None:
             )
 
 
-def drawn(
-    evaluation: EvaluationT, plots: Iterable[Plot[EvaluationT]], language: Language
-) -> tuple[ChartFile, ...]:
+def drawn(plots: Iterable[Plot], language: Language) -> Iterator[ChartFile]:
     """Every plot as PNG, with its title where it has none of its own. Needs matplotlib."""
-    found = []
     with styled():
         for name, title, draw in plots:
-            figure = draw(evaluation, language)
+            figure = draw(language)
             first = figure.axes[0]
             if not first.get_title(loc="left"):
                 first.set_title(translate(title, language), pad=16)
-            found.append(ChartFile(name, title, png(figure)))
-    return tuple(found)
+            yield ChartFile(name, title, png(figure))
 
 
-def write_evaluation(
-    evaluation: Evaluation,
-    view: EvaluationView,
-    folder: Path,
-    language: Language,
-    *,
-    pictures: Sequence[ChartFile],
-    tables: Mapping[str, str],
-    template: str = "engine/evaluation.html.jinja",
-    **values: object,
-) -> tuple[Path, ...]:
-    """Write `report.html`, its pictures, `metrics.json` and its CSV tables into `folder`: all, or nothing.
+def write_evaluation(view: EvaluationView, folder: Path, language: Language) -> tuple[Path, ...]:
+    """Write `report.html`, its pictures, `metrics.json` and its tables into `folder`: all of it, or nothing.
 
-    An earlier evaluation in the folder is replaced; other files there are left alone. `template` is
-    `CAPABILITY/NAME.html.jinja` in the lab, which extends `evaluation.html.jinja` and gets `values` too.
+    The files, sorted. An earlier evaluation in the folder is replaced; other files there are left alone.
     """
-    package, _, name = template.partition("/")
+    check_target(folder)
+    pictures = tuple(drawn(view.plots, language))
+    package, _, name = view.template.partition("/")
     environment = page_environment(f"tetkik.lab.{package}", language, pictures)
-    page = environment.get_template(name).render(evaluation=evaluation, view=view, **values)
+    page = environment.get_template(name).render(evaluation=view.evaluation, view=view)
     contents = {picture.name: picture.png for picture in pictures}
-    figures = json.dumps(evaluation.as_json(language), ensure_ascii=False, indent=2, allow_nan=False)
-    texts = {"metrics.json": figures + "\n", **tables, PAGE: page}
+    figures = view.evaluation.as_json(language)
+    texts = {name: text(language) for name, text in view.files.items()}
+    texts["metrics.json"] = json.dumps(figures, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+    texts[PAGE] = page
     return write_files(contents | {name: text.encode("utf-8") for name, text in texts.items()}, folder)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from tetkik.language import Language, Sentence
 from tetkik.statistics import Interval
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from tetkik.lab.engine.results import SubgroupFigures
 
 T = TypeVar("T")
@@ -119,17 +121,44 @@ class FigureTable:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluationView:
-    """What is shown of an evaluation beside its sentences and pictures."""
+class Evaluation(Protocol):
+    """What `evaluation.html.jinja` shows of every capability; its JSON is `metrics.json`."""
 
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def interpretation(self) -> tuple[Sentence, ...]: ...
+
+    @property
+    def not_computed(self) -> Mapping[str, Sentence]: ...
+
+    def as_json(self, language: Language = ...) -> dict[str, Any]: ...
+
+
+Plot = tuple[str, str, Callable[[Language], "Figure"]]
+"""File name, title (an English template), and what draws it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationView:
+    """What page, console and files show of an evaluation."""
+
+    evaluation: Evaluation
     counts: Sequence[object]
     """How many rows there are of what: sentences, and names."""
     headline: Sequence[tuple[Sentence, object]]
     """The figures that stand first with their titles: cards on the page."""
     tables: Sequence[FigureTable]
-    method: Sentence
-    """How the figures were computed."""
     more_tables: Sequence[FigureTable] = ()
     """Those below the pictures."""
+    plots: Sequence[Plot]
+    files: Mapping[str, Callable[[Language], str]]
+    """The tables beside the page, by the names of their files."""
+    method: Sentence
+    """How the figures were computed."""
     kind: Sentence = Sentence("Evaluation")  # noqa: RUF009 - a frozen value
+    template: str = "engine/evaluation.html.jinja"
+    """`CAPABILITY/NAME.html.jinja` in the lab: this one, or a page that extends it."""
+    more: Callable[[], object] | None = None
+    """What such a page shows besides."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -15,15 +14,11 @@ import numpy as np
 from tetkik.lab.engine import charts as engine
 from tetkik.lab.engine.charts import (
     Bar,
-    ChartFile,
     Curve,
-    Plot,
     bar_chart,
-    check_target,
     confusion_chart,
     curve_chart,
     diverging,
-    drawn,
     matrix_chart,
     plot_reliability,
     roc_chart,
@@ -34,6 +29,7 @@ from tetkik.lab.engine.figure_tables import (
     Columns,
     EvaluationView,
     FigureTable,
+    Plot,
     bracket,
     short,
     signed,
@@ -389,6 +385,7 @@ def view(evaluation: Evaluation) -> EvaluationView:
     """What page and console show of it."""
     ranked, task = _ranked(evaluation), evaluation.task
     return EvaluationView(
+        evaluation=evaluation,
         counts=(
             Sentence("{n} images", {"n": len(evaluation.judged)}),
             Sentence("{n} patients or groups", {"n": evaluation.groups}),
@@ -434,6 +431,8 @@ def view(evaluation: Evaluation) -> EvaluationView:
                 ),
             ),
         ),
+        plots=pictures(evaluation),
+        files={"predictions.csv": lambda _: predictions_csv(evaluation)},
         method=Sentence(
             "Every figure comes from the answers that `tetkik findings predict --json` prints; "
             "predictions.csv has them. What the table does not know of an image is left out, label by "
@@ -444,19 +443,6 @@ def view(evaluation: Evaluation) -> EvaluationView:
             "label's frequency in this data.",
             {"replicates": evaluation.replicates, "seed": evaluation.seed},
         ),
-    )
-
-
-def write_evaluation(evaluation: Evaluation, folder: Path, language: Language) -> tuple[Path, ...]:
-    """Write all but names of files and numbers of patients into `folder`; the files, sorted."""
-    check_target(folder)
-    return engine.write_evaluation(
-        evaluation,
-        view(evaluation),
-        folder,
-        language,
-        pictures=pictures(evaluation, language),
-        tables={"predictions.csv": predictions_csv(evaluation)},
     )
 
 
@@ -485,9 +471,9 @@ def predictions_csv(evaluation: Evaluation) -> str:
     return engine.csv_text(["sha256", "group", "source", "screen", *columns], rows)
 
 
-def pictures(evaluation: Evaluation, language: Language) -> tuple[ChartFile, ...]:
-    """Every picture that the evaluation allows. Needs matplotlib."""
-    wanted: list[Plot[Evaluation]] = []
+def pictures(evaluation: Evaluation) -> list[Plot]:
+    """Every picture that the evaluation allows."""
+    wanted: list[tuple[str, str, Callable[[Evaluation, Language], Figure]]] = []
     if evaluation.measured:
         wanted += [
             ("auroc.png", "AUROC of each finding", _bars),
@@ -506,7 +492,7 @@ def pictures(evaluation: Evaluation, language: Language) -> tuple[ChartFile, ...
         ]
     if evaluation.task is not None and evaluation.task.n:
         wanted.append(("task.png", "Confusion matrix of the task", _task_of_evaluation_page))
-    return drawn(evaluation, wanted, language)
+    return [(name, title, partial(draw, evaluation)) for name, title, draw in wanted]
 
 
 def _ranked(evaluation: Evaluation) -> list[LabelFigures]:

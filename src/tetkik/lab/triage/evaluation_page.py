@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,17 +18,13 @@ from tetkik.lab.engine.charts import (
     MAIN,
     PALE,
     Bar,
-    ChartFile,
-    Plot,
     axes,
     bar_chart,
-    check_target,
     confusion_chart,
-    drawn,
     plot_reliability,
     roc_chart,
 )
-from tetkik.lab.engine.figure_tables import Cell, Columns, EvaluationView, FigureTable, bracket, signed
+from tetkik.lab.engine.figure_tables import Cell, Columns, EvaluationView, FigureTable, Plot, bracket, signed
 from tetkik.lab.engine.results import around, ends, listed
 from tetkik.lab.triage.summaries import (
     ComplaintSubgroup,
@@ -322,6 +318,7 @@ def view(evaluation: Evaluation) -> EvaluationView:
     present = [figures for figures in evaluation.per_label.values() if figures]
     perturbed = FigureTable.of(Sentence("Perturbed texts"), _PERTURBED, evaluation.robustness)
     return EvaluationView(
+        evaluation=evaluation,
         counts=(Sentence("{n} complaints", {"n": len(evaluation.judged)}),),
         headline=(
             *(
@@ -346,6 +343,8 @@ def view(evaluation: Evaluation) -> EvaluationView:
                 Sentence("Parts of the complaints"), _PARTS, evaluation.subgroups, DIMENSIONS
             ),
         ),
+        plots=pictures(evaluation),
+        files={"predictions.csv": lambda _: predictions_csv(evaluation)},
         method=Sentence(
             "Every figure comes from the probabilities that `tetkik triage predict --json` prints; "
             "predictions.csv has them. Intervals are the middle 95% of {replicates} draws of whole duplicate "
@@ -370,19 +369,6 @@ def _answered(evaluation: Evaluation) -> FigureTable:
     return FigureTable(Sentence("Accuracy against coverage"), titles, rows, console=())
 
 
-def write_evaluation(evaluation: Evaluation, folder: Path, language: Language) -> tuple[Path, ...]:
-    """Write all about `evaluation` into `folder`, but for the words of the complaints: the files."""
-    check_target(folder)
-    return engine.write_evaluation(
-        evaluation,
-        view(evaluation),
-        folder,
-        language,
-        pictures=pictures(evaluation, language),
-        tables={"predictions.csv": predictions_csv(evaluation)},
-    )
-
-
 def predictions_csv(evaluation: Evaluation) -> str:
     """Row by row, in the order of the data's rows that are in the figures: label, answer, probabilities.
 
@@ -402,9 +388,9 @@ def predictions_csv(evaluation: Evaluation) -> str:
     return engine.csv_text(header, rows)
 
 
-def pictures(evaluation: Evaluation, language: Language) -> tuple[ChartFile, ...]:
-    """Every picture that the evaluation allows; ROC and calibration need readable texts. Needs matplotlib."""
-    wanted: list[Plot[Evaluation]] = [
+def pictures(evaluation: Evaluation) -> list[Plot]:
+    """Every picture that the evaluation allows; ROC and calibration need readable texts."""
+    wanted: list[tuple[str, str, Callable[[Evaluation, Language], Figure]]] = [
         ("confusion.png", "Confusion matrix, complaints", _confusion_counts),
         ("confusion_normalised.png", "Confusion matrix, share of each department (%)", _confusion_shares),
         ("per_label.png", "F1 of each department", _per_label),
@@ -414,7 +400,7 @@ def pictures(evaluation: Evaluation, language: Language) -> tuple[ChartFile, ...
     wanted.append(("coverage.png", "Accuracy against coverage", _coverage_of_evaluation_page))
     if any(figures and figures.auroc is not None for figures in evaluation.per_label.values()):
         wanted.append(("roc.png", "ROC curves, one department against the rest", _roc))
-    return drawn(evaluation, wanted, language)
+    return [(name, title, partial(draw, evaluation)) for name, title, draw in wanted]
 
 
 def _confusion_counts(evaluation: Evaluation, language: Language) -> Figure:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tetkik.lab.engine import charts as engine
-from tetkik.lab.engine.charts import Bar, ChartFile, bar_chart, check_target, csv_text, drawn
-from tetkik.lab.engine.figure_tables import Cell, Columns, EvaluationView, FigureTable, short
+from tetkik.lab.engine.charts import Bar, bar_chart, csv_text
+from tetkik.lab.engine.figure_tables import Cell, Columns, EvaluationView, FigureTable, Plot, short
 from tetkik.lab.engine.results import listed
 from tetkik.lab.findings.evaluation_page import FLAWS, LabelName
 from tetkik.lab.findings.summaries import LabelFigures
@@ -67,6 +65,7 @@ def view(result: TrialResult) -> EvaluationView:
     """What page and console show of it."""
     answered = result.checks[0]
     return EvaluationView(
+        evaluation=result,
         counts=(Sentence("{n} studies", {"n": len(result.judged)}), patients_sentence(result)),
         headline=(
             (Sentence("Decision by the limits fixed beforehand"), DECISIONS[result.decision]),
@@ -98,6 +97,15 @@ def view(result: TrialResult) -> EvaluationView:
             _checklist("CLAIM 2024", CLAIM, result.claim or {}),
             _checklist("DECIDE-AI", DECIDE_AI, result.decide_ai or {}),
         ),
+        plots=pictures(result),
+        files={
+            "labels.csv": lambda _: labels_csv(result),
+            "checks.csv": lambda _: checks_csv(result),
+            "parts.csv": lambda _: parts_csv(result),
+            "cases.csv": lambda _: cases_csv(result),
+            "claim.csv": partial(checklist_csv, CLAIM, result.claim or {}),
+            "decide-ai.csv": partial(checklist_csv, DECIDE_AI, result.decide_ai or {}),
+        },
         method=Sentence(
             "The images of a study are one: the highest score counts, of the normal labels the lowest. The "
             "signed report, read by the rules of the report labeler, is the reference. Intervals of "
@@ -135,26 +143,6 @@ def _checklist(name: str, items: Mapping[str, str], answers: Mapping[str, Senten
         for item, text in items.items()
     ]
     return FigureTable(Sentence("{name}", {"name": name}), ("item", "what is known of it"), rows, console=())
-
-
-def write_trial(result: TrialResult, folder: Path, language: Language) -> tuple[Path, ...]:
-    """Write page, pictures, tables and `metrics.json` into `folder`; the files, sorted."""
-    check_target(folder)
-    return engine.write_evaluation(
-        result,
-        view(result),
-        folder,
-        language,
-        pictures=pictures(result, language),
-        tables={
-            "labels.csv": labels_csv(result),
-            "checks.csv": checks_csv(result),
-            "parts.csv": parts_csv(result),
-            "cases.csv": cases_csv(result),
-            "claim.csv": checklist_csv(CLAIM, result.claim or {}, language),
-            "decide-ai.csv": checklist_csv(DECIDE_AI, result.decide_ai or {}, language),
-        },
-    )
 
 
 def shown_labels(result: TrialResult) -> list[LabelFigures]:
@@ -228,34 +216,42 @@ def checklist_csv(items: Mapping[str, str], answers: Mapping[str, Sentence], lan
     return csv_text(["item", "what", "answer"], rows)
 
 
-def pictures(result: TrialResult, language: Language) -> tuple[ChartFile, ...]:
-    """Every picture that the trial allows. Needs matplotlib."""
-    labels = shown_labels(result)
-    names = [f"{label_name(item.label, language)} ({item.n_positive})" for item in labels]
-    plots = [
-        (f"{name.lower()}.png", _TITLES[name], _bars(names, map(rate, labels)))
+def pictures(result: TrialResult) -> list[Plot]:
+    """Every picture that the trial allows."""
+    labels = [(partial(_label_name, one), one) for one in shown_labels(result)]
+    wanted = [
+        (f"{name.lower()}.png", _TITLES[name], [(label, rate(one)) for label, one in labels])
         for name, rate in _RATES.items()
     ]
-    parts = [
-        f"{DIMENSION_NAMES[part.dimension].in_language(language)}: {part.title.in_language(language)[:40]} "
-        f"({part.positives})"
-        for part in result.parts
-    ]
-    cells = (Cell(part.sensitivity, part.ci) for part in result.parts)
-    plots.append(
-        ("parts.png", "Sensitivity of the limited findings by part", _bars(parts, cells)[:_MOST_BARS])
-    )
-
-    def draw(bars: Sequence[Bar], _: TrialResult, language: Language) -> Figure:
-        return bar_chart(bars[::-1], axis=translate("with 95% intervals", language))
-
-    wanted = [(name, title, partial(draw, bars)) for name, title, bars in plots if bars]
-    return drawn(result, wanted, language)
-
-
-def _bars(names: Sequence[str], cells: Iterable[Cell]) -> list[Bar]:
+    known = [part for part in result.parts if part.sensitivity is not None][:_MOST_BARS]
+    parts = [(partial(_part_name, part), Cell(part.sensitivity, part.ci)) for part in known]
     return [
-        Bar(name, cell.value, cell.interval)
-        for name, cell in zip(names, cells, strict=True)
+        *(
+            (name, title, partial(_bars, cells))
+            for name, title, cells in wanted
+            if any(cell.value is not None for _, cell in cells)
+        ),
+        *(
+            [("parts.png", "Sensitivity of the limited findings by part", partial(_bars, parts))]
+            if parts
+            else []
+        ),
+    ]
+
+
+def _label_name(item: LabelFigures, language: Language) -> str:
+    return f"{label_name(item.label, language)} ({item.n_positive})"
+
+
+def _part_name(part: TrialPart, language: Language) -> str:
+    dimension = DIMENSION_NAMES[part.dimension].in_language(language)
+    return f"{dimension}: {part.title.in_language(language)[:40]} ({part.positives})"
+
+
+def _bars(cells: Sequence[tuple[Callable[[Language], str], Cell]], language: Language) -> Figure:
+    bars = [
+        Bar(name(language), cell.value, cell.interval)
+        for name, cell in reversed(cells)
         if isinstance(cell.value, float)
     ]
+    return bar_chart(bars, axis=translate("with 95% intervals", language))
