@@ -16,6 +16,7 @@ import pytest
 from tests.lab.caption.test_page import TRUE, evaluation_of
 from tests.lab.findings.judging import answer, answers, drawn, labelled, predicted
 from tests.pins.test_evaluations import trial_of
+from tests.templates import translations
 from tetkik.errors import MissingExtra, OutputError
 from tetkik.lab.caption import evaluation_page as caption_page
 from tetkik.lab.engine.charts import check_target, write_evaluation
@@ -32,6 +33,7 @@ from tetkik.values import DEPARTMENTS
 
 HOSTILE = "<b>Own</b>"
 LABELS = ("Mass", "Effusion", HOSTILE)
+BOTH_LANGUAGES = {"", "n", "F1", "AUROC", "ECE", "distinct-1", "distinct-2"}
 FILES = {"metrics.json", "report.html"}
 FINDINGS = (
     *("auroc", "co_occurrence", "co_occurrence_called", "precision_recall", "reliability", "roc", "task"),
@@ -181,6 +183,12 @@ def test_the_page_is_in_the_language_asked_for(written, tmp_path):
         assert word not in body.replace("predictions.csv", ""), word
     for word in ("What the figures say", "In brackets: 95% intervals.", written.kind.english):
         assert word in english
+
+
+def test_every_column_has_a_turkish_title(written):
+    known = {english for _, english, _ in translations()}
+    tables = (*written.view.tables, *written.view.more_tables)
+    assert {title for table in tables for title in table.columns} - known <= BOTH_LANGUAGES
 
 
 def test_the_same_evaluation_gives_the_same_bytes_and_other_files_stay(written, tmp_path):

@@ -35,10 +35,11 @@ from tetkik.cli.tables import (
     echo_json,
     reference_table,
     say_list,
+    show_figures,
     table,
 )
 from tetkik.errors import UsageError
-from tetkik.lab.engine.figure_tables import short, signed
+from tetkik.lab.engine.figure_tables import Columns, FigureTable, LabelName, short, signed
 from tetkik.lab.engine.options import LearnedTreatment
 from tetkik.lab.findings.thresholds import ThresholdRule
 from tetkik.language import Sentence
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 
     from tetkik.lab.engine.learned_rows import LearnedMatch
     from tetkik.lab.findings.calibration import CalibrationResult
-    from tetkik.lab.findings.comparison import ComparedSet, FindingsComparison
+    from tetkik.lab.findings.comparison import ComparedLabel, ComparedSet, FindingsComparison
     from tetkik.lab.findings.data import LabelledImages
     from tetkik.lab.findings.predictions import Predictions
     from tetkik.lab.findings.reference import ReferenceImages
@@ -412,43 +413,40 @@ def _answerer(model: str, workers: int | None, *, gate: bool) -> _Answerer:
     return score
 
 
+_COMPARED: Columns[ComparedLabel] = {
+    "finding": lambda one: LabelName(one.label),
+    "n+": lambda one: one.n_positive,
+    "n": lambda one: one.n,
+    "A": lambda one: one.areas.first,
+    "B": lambda one: one.areas.second,
+    "B minus A": lambda one: signed(one.areas.difference, one.areas.interval),
+    "p": lambda one: _p(one.areas.p),
+    "p (Holm)": lambda one: _p(one.p_adjusted),
+}
+
+
 def _show_of_compare(comparison: FindingsComparison) -> None:
+    def title(part: ComparedSet) -> Sentence:
+        pooled = part is comparison.pooled
+        return Sentence("all sets, pooled") if pooled else Sentence("{name}", {"name": part.name})
+
+    means: Columns[ComparedSet] = {
+        "set": title,
+        "n": lambda part: part.n,
+        "labels": lambda part: len(part.mean_labels),
+        "A": lambda part: part.first,
+        "B": lambda part: part.second,
+        "B minus A": lambda part: signed(part.difference, part.ci),
+    }
+    whole = [*comparison.sets, *([comparison.pooled] if comparison.pooled else [])]
     out.print(Text(f"A  {comparison.first}"))
     out.print(Text(f"B  {comparison.second}"))
-    out.print()
-    whole = [*comparison.sets, *([comparison.pooled] if comparison.pooled else [])]
-    means = table(t("set"), "n", t("labels"), "A", "B", t("B minus A"), t("95%"))
+    show_figures(FigureTable.of(Sentence("Mean AUROC"), means, whole))
     for part in whole:
-        difference, interval = signed(part.difference), signed(part.ci)
-        title = _title(part, comparison)
-        add_row(means, title, part.n, len(part.mean_labels), part.first, part.second, difference, interval)
-    out.print(Text(t("Mean AUROC"), style="bold"))
-    out.print(means)
-    for part in whole:
-        out.print()
-        out.print(Text(_title(part, comparison), style="bold"))
-        out.print(_labels_of_compare(part))
+        labels = sorted(part.labels, key=lambda one: -one.areas.difference)
+        show_figures(FigureTable.of(title(part), _COMPARED, labels))
     out.print()
     say_list(comparison.conclusion)
-
-
-def _title(part: ComparedSet, comparison: FindingsComparison) -> str:
-    return t("all sets, pooled") if part is comparison.pooled else part.name
-
-
-def _labels_of_compare(part: ComparedSet) -> Table:
-    from tetkik.values import label_name
-
-    made = table(t("finding"), "n+", "n", "A", "B", t("B minus A"), t("95%"), "p", t("p (Holm)"))
-    for label in sorted(part.labels, key=lambda item: -item.areas.difference):
-        areas = label.areas
-        add_row(
-            made,
-            label_name(label.label, language()),
-            *(label.n_positive, label.n, areas.first, areas.second),
-            *(signed(areas.difference), signed(areas.interval), _p(areas.p), _p(label.p_adjusted)),
-        )
-    return made
 
 
 def _p(value: float) -> str:

@@ -27,14 +27,14 @@ from tetkik.cli.options import (
     option,
 )
 from tetkik.cli.tables import (
-    add_row,
     deliver,
     echo_json,
     reference_table,
     say_list,
+    show_figures,
     table,
 )
-from tetkik.lab.engine.figure_tables import signed
+from tetkik.lab.engine.figure_tables import Cell, FigureTable, signed
 from tetkik.lab.engine.options import LearnedTreatment
 from tetkik.language import Sentence
 from tetkik.settings import settings
@@ -184,16 +184,15 @@ def compare(
 def _show_of_compare(comparison: TriageComparison) -> None:
     out.print(Text(t("{n} complaints", n=comparison.n), style="dim"))
     out.print()
-    figures = table(t("model"), t("accuracy"), t("95%"), t("Macro-F1"), t("95%"))
-    for side in (comparison.first, comparison.second):
-        add_row(figures, side.model, side.accuracy, side.ci["accuracy"], side.macro_f1, side.ci["macro_f1"])
-    add_row(
-        figures,
-        t("difference (B minus A)"),
-        *(signed(comparison.accuracy_difference), signed(comparison.ci["accuracy_difference"])),
-        *(signed(comparison.macro_f1_difference), signed(comparison.ci["macro_f1_difference"])),
-    )
-    out.print(figures)
+    sides = [
+        [one.model, *(Cell(getattr(one, name), one.ci[name]) for name in ("accuracy", "macro_f1"))]
+        for one in (comparison.first, comparison.second)
+    ]
+    accuracy = signed(comparison.accuracy_difference, comparison.ci["accuracy_difference"])
+    macro_f1 = signed(comparison.macro_f1_difference, comparison.ci["macro_f1_difference"])
+    difference = [Sentence("difference (B minus A)"), accuracy, macro_f1]
+    titles = ("model", "accuracy", "Macro-F1")
+    show_figures(FigureTable(Sentence("Figures"), titles, [*sides, difference]))
     out.print()
     pairs = table("", t("B right"), t("B wrong"))
     pairs.add_row(t("A right"), str(comparison.both_right), str(comparison.mcnemar.b))

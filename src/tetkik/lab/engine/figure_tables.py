@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from tetkik.language import Language, Sentence
 from tetkik.statistics import Interval
+from tetkik.values import label_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,6 +29,14 @@ class Cell:
     value: object
     interval: Interval | None = None
     form: str = "{:.3f}"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelName(Sentence):
+    """A label, by its clinical name in the language asked for; the template is the label itself."""
+
+    def in_language(self, language: Language) -> str:
+        return label_name(self.template, language)
 
 
 def signed(value: object, interval: Interval | None = None) -> Cell:

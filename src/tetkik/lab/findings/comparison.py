@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tetkik.errors import DataError
+from tetkik.lab.engine.figure_tables import LabelName
 from tetkik.lab.engine.learned_rows import LearnedMatch
 from tetkik.lab.engine.options import LearnedTreatment
 from tetkik.lab.engine.results import LearnedReport, around, distinct_names, divide, ends, listed, to_json
 from tetkik.lab.findings.evaluate import judge, own_mean_auroc
-from tetkik.lab.findings.evaluation_page import LabelName
 from tetkik.lab.findings.predictions import Predictions
 from tetkik.lab.findings.summaries import LEAST_KIND, Judged, mean_over_labels
 from tetkik.language import Language, Sentence

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from types import MappingProxyType
@@ -29,6 +28,7 @@ from tetkik.lab.engine.figure_tables import (
     Columns,
     EvaluationView,
     FigureTable,
+    LabelName,
     Plot,
     bracket,
     short,
@@ -81,14 +81,6 @@ FLAWS: MappingProxyType[str, Sentence] = MappingProxyType(
 ROUTES = MappingProxyType(
     {Route.CHEST: Sentence("chest radiographs"), Route.BRAIN_MRI: Sentence("brain MRI slices")}
 )
-
-
-@dataclass(frozen=True, slots=True)
-class LabelName(Sentence):
-    """A label, by its clinical name in the language asked for; the template is the label itself."""
-
-    def in_language(self, language: Language) -> str:
-        return label_name(self.template, language)
 
 
 def interpret(evaluation: Evaluation) -> tuple[Sentence, ...]:

@@ -7,9 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tetkik.lab.engine.charts import Bar, bar_chart, csv_text
-from tetkik.lab.engine.figure_tables import Cell, Columns, EvaluationView, FigureTable, Plot, short
+from tetkik.lab.engine.figure_tables import Cell, Columns, EvaluationView, FigureTable, LabelName, Plot, short
 from tetkik.lab.engine.results import listed
-from tetkik.lab.findings.evaluation_page import FLAWS, LabelName
+from tetkik.lab.findings.evaluation_page import FLAWS
 from tetkik.lab.findings.summaries import LabelFigures
 from tetkik.lab.trial.checklists import CLAIM, DECIDE_AI
 from tetkik.lab.trial.interpretation import DECISIONS, DIMENSION_NAMES, check_name, patients_sentence
