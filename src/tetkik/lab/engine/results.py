@@ -13,7 +13,7 @@ from tetkik.errors import DataError
 from tetkik.lab.engine.learned_rows import LearnedMatch
 from tetkik.lab.engine.options import LearnedTreatment
 from tetkik.language import Language, Sentence
-from tetkik.statistics.intervals import Bools, Interval
+from tetkik.statistics.intervals import Bools, Interval, Ints
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -118,6 +118,14 @@ def listed(parts: Iterable[Sentence], between: str = "; ") -> Listed:
 def ends(interval: Interval | None, scale: float = 1.0) -> dict[str, Any]:
     """Its `low` and `high`, for a sentence or the metric of a manifest; nothing for none."""
     return {"low": scale * interval.low, "high": scale * interval.high} if interval else {}
+
+
+def confusion(truth: Ints, predicted: Ints, labels: int) -> Ints:
+    """Counts, (labels, labels): a row a true label, a column a predicted one; below 0 is no answer."""
+    answered = predicted >= 0
+    flat = truth[answered] * labels + predicted[answered]
+    counts: Ints = np.bincount(flat, minlength=labels * labels).astype(np.int64)
+    return counts.reshape(labels, labels)
 
 
 def distinct_names(first: str, second: str) -> tuple[str, str]:

@@ -18,6 +18,7 @@ from tetkik.lab.engine.results import (
     LearnedReport,
     Subgroup,
     SubgroupFigures,
+    confusion,
     ends,
     fields_json,
     only_rows,
@@ -55,7 +56,7 @@ from tetkik.values.finding_labels import NIH_LABELS, NORMAL_LABELS, route_of
 from tetkik.values.radiograph import Route, Sex, View
 from tetkik.values.report import Certainty
 
-# Figures that only findings have: shortcuts, co-occurrence, screening, a task with one label an image.
+# Figures that only findings have: shortcuts, co-occurrence, screening.
 
 
 LEAST_EXPECTED = 3
@@ -133,40 +134,6 @@ def abnormal_truth(truth: Truth, labels: Sequence[str]) -> Truth:
     ill = (truth[:, ~well] == 1).any(axis=1)
     normal = (truth[:, well] == 1).any(axis=1)
     return np.select([ill & normal, ill, normal], [-1, 1, 0], -1).astype(np.int8)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SingleLabelTask:
-    """Rows that have exactly one of several labels, and which of them the model puts first."""
-
-    labels: tuple[str, ...]
-    rows: Ints
-    truth: Ints
-    """(n,), index of the true label."""
-    chosen: Ints
-    """(n,), index of the label with the highest value, the first of equals."""
-
-    @property
-    def correct(self) -> Bools:
-        """(n,): whether the label put first is the true one."""
-        return np.asarray(self.truth == self.chosen)
-
-    @property
-    def confusion(self) -> Ints:
-        """Counts, (labels, labels): a row a true label, a column a chosen one."""
-        size = len(self.labels)
-        return np.bincount(self.truth * size + self.chosen, minlength=size * size).reshape(size, size)
-
-
-def single_label_task(
-    values: Floats, truth: Truth, labels: Sequence[str], task: Sequence[str]
-) -> SingleLabelTask:
-    """The rows with exactly one label of `task` present and a value (not NaN) for every one."""
-    columns = [list(labels).index(label) for label in task]
-    present = truth[:, columns] == 1
-    rows = np.flatnonzero((present.sum(axis=1) == 1) & ~np.isnan(values[:, columns]).any(axis=1))
-    chosen = values[rows][:, columns].argmax(axis=1)
-    return SingleLabelTask(tuple(task), rows, present[rows].argmax(axis=1), chosen)
 
 
 # What an evaluation of findings found: frozen values, and their JSON.
@@ -597,23 +564,27 @@ def screening_figures(judged: Judged) -> tuple[tuple[Screening, ...], Without]:
 
 
 def task_figures(judged: Judged, task: Sequence[str]) -> TaskFigures:
-    """Accuracy where exactly one label of `task` is true; calibrated values decide where all have them."""
+    """Accuracy where exactly one label of `task` is true and each has a value, the first of equals counts.
+
+    Calibrated values decide where all have them.
+    """
     columns = [judged.labels.index(label) for label in task]
     calibrated = not np.isnan(np.where(judged.usable, judged.probabilities, 0.0)[:, columns]).any()
     values = judged.probabilities if calibrated else judged.scores
-    found = single_label_task(values, judged.truth, judged.labels, task)
-    n = len(found.rows)
-    support = np.bincount(found.truth, minlength=len(task))
-    shares = [found.correct[found.truth == at].mean() for at in np.flatnonzero(support)]
-    areas = [auroc(values[found.rows, column], found.truth == at) for at, column in enumerate(columns)]
+    present = judged.truth[:, columns] == 1
+    rows = np.flatnonzero((present.sum(axis=1) == 1) & ~np.isnan(values[:, columns]).any(axis=1))
+    n, truth, chosen = len(rows), present[rows].argmax(axis=1), values[rows][:, columns].argmax(axis=1)
+    correct = np.asarray(truth == chosen)
+    shares = [correct[truth == at].mean() for at in np.unique(truth)]
+    areas = [auroc(values[rows, column], truth == at) for at, column in enumerate(columns)]
     return TaskFigures(
         labels=tuple(task),
         n=n,
-        accuracy=float(found.correct.mean()) if n else None,
-        ci=share_interval(found.correct, judged.groups[found.rows]),
+        accuracy=float(correct.mean()) if n else None,
+        ci=share_interval(correct, judged.groups[rows]),
         balanced_accuracy=float(np.mean(shares)) if n else None,
         mean_auroc=mean_of(areas) if n else None,
-        confusion=found.confusion,
+        confusion=confusion(truth, chosen, len(task)),
     )
 
 

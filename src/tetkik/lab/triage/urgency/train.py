@@ -15,10 +15,9 @@ from tetkik.csv_rows import read_columns
 from tetkik.errors import DataError
 from tetkik.lab.engine.card import library_versions, markdown_table, read_card
 from tetkik.lab.engine.duplicate_texts import duplicate_texts
-from tetkik.lab.engine.results import ends
+from tetkik.lab.engine.results import confusion, ends
 from tetkik.lab.triage.data import Complaints, fingerprint, folds, numbered
 from tetkik.lab.triage.linear.fit import Loss, learn_features, solve
-from tetkik.lab.triage.summaries import confusion
 from tetkik.language import Sentence
 from tetkik.statistics import Floats, Ints, wilson_interval
 from tetkik.triage.calibration import softmax
