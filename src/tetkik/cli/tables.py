@@ -104,16 +104,21 @@ def show_evaluation(view: EvaluationView) -> None:
     out.print(made)
     for figures in (*view.tables, *view.more_tables):
         show_figures(figures)
-    out.print()
-    out.print(Text(t("In brackets: 95% intervals."), style="dim"))
-    out.print()
-    say_list(evaluation.interpretation)
+    say_below(evaluation.interpretation)
     if evaluation.not_computed:
         out.print()
         missing = t(
             "Not computed: {count}; --json gives the reason of each.", count=len(evaluation.not_computed)
         )
         out.print(Text(missing, style="dim"))
+
+
+def say_below(sentences: Iterable[Sentence]) -> None:
+    """What tables of figures mean: their brackets, and the figures in sentences."""
+    out.print()
+    out.print(Text(t("In brackets: 95% intervals."), style="dim"))
+    out.print()
+    say_list(sentences)
 
 
 def deliver(view: EvaluationView, *, as_json: bool, folder: Path | None) -> None:

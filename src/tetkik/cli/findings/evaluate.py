@@ -34,6 +34,7 @@ from tetkik.cli.tables import (
     deliver,
     echo_json,
     reference_table,
+    say_below,
     say_list,
     show_figures,
     table,
@@ -445,8 +446,7 @@ def _show_of_compare(comparison: FindingsComparison) -> None:
     for part in whole:
         labels = sorted(part.labels, key=lambda one: -one.areas.difference)
         show_figures(FigureTable.of(title(part), _COMPARED, labels))
-    out.print()
-    say_list(comparison.conclusion)
+    say_below(comparison.conclusion)
 
 
 def _p(value: float) -> str:

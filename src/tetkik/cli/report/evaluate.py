@@ -7,7 +7,7 @@ from typing import Annotated
 
 from tetkik.cli.console import language, out, t
 from tetkik.cli.options import Replicates, TableAsJson, argument, option
-from tetkik.cli.tables import echo_json, listing, show_figures
+from tetkik.cli.tables import echo_json, listing, say_below, show_figures
 from tetkik.lab.engine.figure_tables import Cell, FigureTable, LabelName
 from tetkik.language import Language, Sentence
 from tetkik.settings import settings
@@ -50,6 +50,7 @@ def evaluate(
     labels = [(LabelName(name), value) for name, value in found.per_label.items() if value is not None]
     show_figures(FigureTable(Sentence("Figures"), ("figure", "value", "n"), figures))
     show_figures(FigureTable(Sentence("Finding by finding"), ("finding", "F1"), labels))
+    say_below(())
     if found.not_computed:
         out.print()
         reasons = listing(t("not computed"), t("why"))

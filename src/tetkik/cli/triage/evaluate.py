@@ -30,7 +30,7 @@ from tetkik.cli.tables import (
     deliver,
     echo_json,
     reference_table,
-    say_list,
+    say_below,
     show_figures,
     table,
 )
@@ -183,7 +183,6 @@ def compare(
 
 def _show_of_compare(comparison: TriageComparison) -> None:
     out.print(Text(t("{n} complaints", n=comparison.n), style="dim"))
-    out.print()
     sides = [
         [one.model, *(Cell(getattr(one, name), one.ci[name]) for name in ("accuracy", "macro_f1"))]
         for one in (comparison.first, comparison.second)
@@ -200,5 +199,4 @@ def _show_of_compare(comparison: TriageComparison) -> None:
     out.print(pairs)
     out.print()
     out.print(f"McNemar  p {comparison.mcnemar.p:.4g} · mid-p {comparison.mcnemar.mid_p:.4g}")
-    out.print()
-    say_list(comparison.conclusion)
+    say_below(comparison.conclusion)
