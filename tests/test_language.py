@@ -15,7 +15,6 @@ from tetkik.cli import translation
 from tetkik.cli.triage.predict import _LEVEL
 from tetkik.lab.triage.clean.read import Reason, Repair
 from tetkik.lab.triage.evaluate import PERTURBATIONS, PERTURBING, SCORING
-from tetkik.lab.triage.evaluation_page import DIMENSIONS
 from tetkik.language import Language, Sentence, restated, translate
 from tetkik.triage.text_quality import Unreadable
 from tetkik.values import DISCLAIMER
@@ -36,7 +35,7 @@ def test_every_template_has_a_turkish_twin():
         _LEVEL.values(),
         translation._HELP_WORDS,
         [parameter.help for command in COMMANDS.values() for parameter in command.params],
-        [SCORING, PERTURBING, *DIMENSIONS.values(), *(item.title for item in PERTURBATIONS)],
+        [SCORING, PERTURBING, *(item.title for item in PERTURBATIONS)],
         ["environment", "file", "default", DISCLAIMER["en"]],
     ],
     ids=["unreadable", "reason", "repair", "level", "help words", "options", "evaluation", "other"],

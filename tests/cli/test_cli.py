@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, Never
 
 import pytest
 from rich.progress import Progress
@@ -316,15 +317,17 @@ def test_ctrl_c_while_a_command_is_loaded_says_nothing(monkeypatch, capsys):
 
 @pytest.mark.parametrize("as_json", [True, False])
 def test_an_evaluation_is_written_before_it_is_shown(tmp_path, monkeypatch, as_json):
-    def closed(*_: object) -> None:
+    def closed(*_: object) -> Never:
         raise BrokenPipeError  # as after `| head`
 
-    def write(_evaluation: object, folder: Path, _language: Language) -> tuple[Path, ...]:
+    def write(_view: object, folder: Path, _language: Language) -> tuple[Path, ...]:
         (folder / "page.html").touch()
         return (folder / "page.html",)
 
     monkeypatch.setattr(tables, "echo_json", closed)
-    evaluation = SimpleNamespace(as_json=lambda language: {})
+    monkeypatch.setattr(tables, "show_evaluation", closed)
+    monkeypatch.setattr("tetkik.lab.engine.charts.write_evaluation", write)
+    view: Any = SimpleNamespace(evaluation=SimpleNamespace(as_json=lambda language: {}))
     with pytest.raises(BrokenPipeError):
-        tables.deliver(evaluation, as_json=as_json, folder=tmp_path, show=closed, write=write)
+        tables.deliver(view, as_json=as_json, folder=tmp_path)
     assert (tmp_path / "page.html").exists()

@@ -82,7 +82,7 @@ def _complaints():
     return Complaints(tuple(texts), named, {"empty text": 1})
 
 
-def _trial(folder: Path) -> Journal:
+def trial_of(folder: Path) -> Journal:
     limits = folder / "limits.yaml"
     limits.write_text(
         "model: made-up 1.0\nlimits:\n  Effusion: {sensitivity: 0.5, specificity: 0.5, auroc: 0.6, "
@@ -121,7 +121,7 @@ def _found(folder: Path) -> dict[str, Any]:
     first = predicted(folder, _answers(scores, screen=0.25))
     second = replace(predicted(folder, _answers(_images(seed=5)[1])), model="other 1.0")
     several = [LabelledSet("one", images, first, second), LabelledSet("two", images, first, first)]
-    trial = evaluate_trial(_trial(folder)).as_json()
+    trial = evaluate_trial(trial_of(folder)).as_json()
     for one in trial["evaluations"]:
         one["date"] = ""
     scorers = _Scorer("first 1.0", 0.6), _Scorer("second 1.0", 1.6)

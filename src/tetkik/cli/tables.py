@@ -3,48 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from tetkik.cli.console import language, note, out, t, writing
-from tetkik.language import Language, Sentence
+from tetkik.lab.engine.figure_tables import cell_text
+from tetkik.language import Sentence
 from tetkik.statistics import Interval
 
 if TYPE_CHECKING:
     from tetkik.bundle import Metric
     from tetkik.bundle.card import LabelReference
-    from tetkik.lab.engine.charts import Evaluation
-    from tetkik.lab.engine.results import SubgroupFigures
+    from tetkik.lab.engine.figure_tables import EvaluationView, FigureTable
 
-EvaluationT = TypeVar("EvaluationT", bound="Evaluation")
-SubgroupT = TypeVar("SubgroupT", bound="SubgroupFigures")
-
-
-def cell(value: object, form: str = "{:.3f}") -> str | Text:
-    """A figure, an interval, a count or words for a table; a dash for None."""
-    if value is None:
-        return "–"
-    if isinstance(value, Interval):
-        return f"{form.format(value.low)} … {form.format(value.high)}"
-    return form.format(value) if isinstance(value, float) else Text(str(value))
-
-
-def signed(value: object) -> str | Text:
-    """A difference, or the interval of one."""
-    return cell(value, "{:+.3f}")
-
-
-def short(value: object) -> str | Text:
-    return cell(value, "{:.2f}")
+_TITLE = 12
+"""Characters of a column's title on one line."""
 
 
 def add_row(made: Table, *cells: object) -> None:
-    made.add_row(*(item if isinstance(item, Text) else cell(item) for item in cells))
+    # As text: what stands in square brackets is no markup.
+    made.add_row(*(item if isinstance(item, Text) else Text(cell_text(item, language())) for item in cells))
 
 
 def table(*titles: str) -> Table:
@@ -88,57 +72,67 @@ def reference_table(labels: Mapping[str, LabelReference], *titles: str) -> Table
     return made
 
 
-def add_subgroups(
-    made: Table, found: Iterable[SubgroupT], cells: Callable[[SubgroupT], Iterable[object]]
-) -> None:
-    """A row for each subgroup, its title first; an empty row where a dimension ends."""
-    dimension = ""
-    for part in found:
-        if dimension and part.dimension != dimension:
-            made.add_row()
-        dimension = part.dimension
-        add_row(made, part.title.in_language(language()), *cells(part))
-
-
-def show_parts(
-    parts: Iterable[Table | None], interpretation: Iterable[Sentence], not_computed: Mapping[str, Sentence]
-) -> None:
-    """An evaluation under its headline: tables, what they say in sentences, and what was not computed."""
+def show_figures(figures: FigureTable) -> None:
+    """A table of an evaluation with the columns for the console, where it has any."""
+    wanted = figures.columns if figures.console is None else figures.console
+    shown = [place for place, title in enumerate(figures.columns) if title in wanted]
+    if not shown or not figures.rows:
+        return
+    made = table(*("\n".join(wrap(t(figures.columns[place]), _TITLE)) for place in shown))
+    for row in figures.rows:
+        if len(row) == 1:
+            add_row(made, Text(cell_text(row[0], language()), style="dim"))
+        else:
+            # There is no room for why a figure is missing.
+            missing = len(figures.columns) - len(row)
+            full = [*row[:-1], *[None] * (missing + 1)] if missing else row
+            add_row(made, *(full[place] for place in shown))
     out.print()
-    for part in parts:
-        if part is not None:
-            out.print(part)
-            out.print()
-    say_list(interpretation)
-    if not_computed:
+    out.print(Text(figures.title.in_language(language()), style="bold"))
+    out.print(made)
+
+
+def show_evaluation(view: EvaluationView) -> None:
+    """Tables, what they say in sentences, and what was not computed."""
+    evaluation = view.evaluation
+    counts = (Text(cell_text(count, language()), style="dim") for count in view.counts)
+    out.print(Text(evaluation.model, style="bold"), *counts)
+    made = totals()
+    for title, value in view.headline:
+        add_row(made, title, value)
+    out.print()
+    out.print(made)
+    for figures in (*view.tables, *view.more_tables):
+        show_figures(figures)
+    say_below(evaluation.interpretation)
+    if evaluation.not_computed:
         out.print()
-        out.print(
-            Text(
-                t("Not computed: {count}; --json gives the reason of each.", count=len(not_computed)),
-                style="dim",
-            )
+        missing = t(
+            "Not computed: {count}; --json gives the reason of each.", count=len(evaluation.not_computed)
         )
+        out.print(Text(missing, style="dim"))
 
 
-def deliver(
-    evaluation: EvaluationT,
-    *,
-    as_json: bool,
-    folder: Path | None,
-    show: Callable[[EvaluationT], None],
-    write: Callable[[EvaluationT, Path, Language], tuple[Path, ...]],
-) -> None:
+def say_below(sentences: Iterable[Sentence]) -> None:
+    """What tables of figures mean: their brackets, and the figures in sentences."""
+    out.print()
+    out.print(Text(t("In brackets: 95% intervals."), style="dim"))
+    out.print()
+    say_list(sentences)
+
+
+def deliver(view: EvaluationView, *, as_json: bool, folder: Path | None) -> None:
     """Print an evaluation, after its page and pictures are written where a folder was asked for."""
-    from tetkik.lab.engine.charts import PAGE
+    from tetkik.lab.engine.charts import PAGE, write_evaluation
 
     paths: tuple[Path, ...] = ()
     if folder is not None:
         with writing(folder):
-            paths = write(evaluation, folder, language())
+            paths = write_evaluation(view, folder, language())
     if as_json:
-        echo_json(evaluation.as_json(language()))
+        echo_json(view.evaluation.as_json(language()))
     else:
-        show(evaluation)
+        show_evaluation(view)
     if paths:
         note("{count} files are in {folder}; begin with {page}.", count=len(paths), folder=folder, page=PAGE)
 

@@ -6,23 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
 from tetkik.cli.console import language, note, out, progress, t
 from tetkik.cli.findings.evaluate import Labels, names
 from tetkik.cli.findings.inputs import Workers
 from tetkik.cli.options import Model, Since, TableAsJson, Until, argument, option, parse_day
 from tetkik.cli.records import open_configured_records
-from tetkik.cli.tables import add_row, deliver, short, show_parts, table
+from tetkik.cli.tables import add_row, deliver, table
 from tetkik.errors import UsageError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from tetkik.findings.predict import Findings
     from tetkik.lab.engine.learned_rows import LearnedRows
     from tetkik.lab.trial.journal import FixedLimits, Journal
-    from tetkik.lab.trial.results import TrialResult
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -204,32 +200,9 @@ def _chosen(findings: Findings, wanted: tuple[str, ...]) -> tuple[str, ...]:
 
 def _deliver(journal: Journal, *, as_json: bool) -> None:
     from tetkik.lab.trial.evaluate import evaluate_trial
-    from tetkik.lab.trial.trial_page import write_trial
+    from tetkik.lab.trial.trial_page import view
 
     result = evaluate_trial(journal)
     if len(result.evaluations) > len(journal.evaluations()):
         journal.add_evaluation(result.evaluations[-1])
-    deliver(result, as_json=as_json, folder=journal.folder, show=_show, write=write_trial)
-
-
-def _show(result: TrialResult) -> None:
-    from tetkik.lab.trial.interpretation import DECISIONS, patients_sentence
-
-    out.print(
-        Text(result.model, style="bold"),
-        Text(t("{n} studies", n=len(result.judged)), style="dim"),
-        Text(patients_sentence(result).in_language(language()), style="dim"),
-        Text(DECISIONS[result.decision].in_language(language()), style="bold"),
-    )
-    show_parts((_checks(result),), result.interpretation, {})
-
-
-def _checks(result: TrialResult) -> Table:
-    from tetkik.lab.trial.interpretation import DECISIONS, check_name
-
-    made = table(t("limit of"), t("limit"), t("value"), t("95%"), "n", t("decision"))
-    for check in result.checks:
-        name = check_name(check).in_language(language())
-        decision = DECISIONS[check.decision].in_language(language())
-        add_row(made, name, *map(short, (check.limit, check.value, check.ci)), check.n, decision)
-    return made
+    deliver(view(result), as_json=as_json, folder=journal.folder)

@@ -243,7 +243,7 @@ def test_the_command_prints_a_table_and_writes_a_page(room, tmp_path):
     status, said, warned = run(room / "clean", *model, *quick)
     assert status == 0 and "begin with report.html" in warned
     assert (tmp_path / "out" / "report.html").is_file()
-    for word in ("CIDEr", "ROUGE-L", "one for all", "nearest", "distinct", f"On {TEST_ROWS} images"):
+    for word in ("CIDEr", "ROUGE-L", "one caption for", "nearest", "distinct", f"On {TEST_ROWS} images"):
         assert word in said
 
 

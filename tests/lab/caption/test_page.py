@@ -16,11 +16,11 @@ from PIL import Image
 
 from tetkik.caption.network import DecodingOptions
 from tetkik.lab.caption.evaluate import systems_of
-from tetkik.lab.caption.evaluation_page import interpret, write_evaluation
+from tetkik.lab.caption.evaluation_page import interpret, view
 from tetkik.lab.caption.figures import CaptionEvaluation, Example, ExampleKind, Provenance
 from tetkik.lab.caption.metrics.scores import Wanted, score_systems
 from tetkik.lab.caption.prepared import Split
-from tetkik.lab.engine.charts import PAGE
+from tetkik.lab.engine.charts import PAGE, write_evaluation
 from tetkik.lab.engine.options import LearnedTreatment
 from tetkik.lab.engine.results import LearnedReport
 from tetkik.language import Language, Sentence
@@ -89,7 +89,7 @@ def said(evaluation):
 
 def test_files_are_written_whole(tmp_path):
     evaluation = evaluation_of([HOSTILE, *TRUE[1:]], near=TRUE[::-1])
-    paths = write_evaluation(evaluation, tmp_path / "out", Language.EN)
+    paths = write_evaluation(view(evaluation), tmp_path / "out", Language.EN)
     assert [path.name for path in paths] == ["captions.csv", "lengths.png", "metrics.json", PAGE]
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text("utf-8"))
     assert metrics["n"] == 6 and metrics["meteor"] is None
@@ -102,7 +102,7 @@ def test_files_are_written_whole(tmp_path):
     np.testing.assert_allclose([float(row["cider"]) for row in table], cider.rows, atol=1e-6)
     with Image.open(tmp_path / "out" / "lengths.png") as picture:
         assert picture.format == "PNG" and min(picture.size) > 300
-    again = write_evaluation(evaluation, tmp_path / "out", Language.TR)
+    again = write_evaluation(view(evaluation), tmp_path / "out", Language.TR)
     assert again == paths and sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         path.name for path in paths
     ]
@@ -112,7 +112,7 @@ def test_files_are_written_whole(tmp_path):
 def test_the_page_needs_nothing_and_runs_nothing(tmp_path, language):
     evaluation = evaluation_of([HOSTILE, *TRUE[1:]], near=[HOSTILE] * 6)
     evaluation = replace(evaluation, interpretation=interpret(evaluation))
-    write_evaluation(evaluation, tmp_path, language)
+    write_evaluation(view(evaluation), tmp_path, language)
     page = (tmp_path / PAGE).read_text("utf-8")
     tags = Tags()
     tags.feed(page)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tetkik.lab.engine.figure_tables import bracket
 from tetkik.lab.engine.results import (
     SubgroupFigures,
-    bracket,
     distinct_names,
     listed,
     subgroups_json,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tetkik.lab.findings.summaries import abnormal_truth, co_occurrence, single_label_task, source_shortcut
+from tetkik.lab.findings.summaries import Judged, abnormal_truth, co_occurrence, source_shortcut, task_figures
 
 
 def test_a_label_from_its_own_source_is_given_away_by_it():
@@ -66,7 +66,19 @@ def test_a_task_takes_rows_with_exactly_one_of_its_labels():
     scores = np.array(
         [[0.9, 0.1, 1], [0.8, 0.2, 1], [0.5, 0.5, 1], [0.5, 0.5, 1], [0.4, 0.4, 1], [0.1, np.nan, 1]]
     )
-    found = single_label_task(scores, truth, labels, ("Glioma", "Meningioma"))
-    assert found.rows.tolist() == [0, 1, 4]
-    assert found.correct.tolist() == [True, False, True]
+    judged = Judged.bare(
+        source=("one",) * 6,
+        labels=labels,
+        truth=truth,
+        scores=scores,
+        probabilities=np.full(scores.shape, np.nan),
+        positive=np.full(truth.shape, -1, np.int8),
+        screen=np.full(6, np.nan),
+        operated_at={},
+        groups=np.arange(6),
+    )
+    found = task_figures(judged, ("Glioma", "Meningioma"))
+    assert found.n == 3 and found.accuracy == pytest.approx(2 / 3)
     assert found.confusion.tolist() == [[2, 0], [1, 0]]
+    alone = [task_figures(judged.only(np.arange(6) == row), labels[:2]).accuracy for row in range(6)]
+    assert alone == [1, 0, None, None, 1, None]

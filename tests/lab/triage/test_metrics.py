@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from tests.statistics.random_answers import random_answers
+from tetkik.lab.engine.results import confusion
 from tetkik.lab.triage.summaries import (
     NO_ANSWER,
     DecisionFigures,
     accuracy_by_coverage,
-    confusion,
     decision_columns,
     decision_figures,
     predicted_labels,

@@ -17,6 +17,7 @@ from tests.phantom import write_phantom
 from tests.templates import translations
 from tetkik.cli.app import app
 from tetkik.errors import DataError, UsageError
+from tetkik.lab.engine.charts import write_evaluation
 from tetkik.lab.engine.learned_rows import LearnedRows, Pictures
 from tetkik.lab.findings.training.decoded_images import decode_image
 from tetkik.lab.trial.checklists import CLAIM, DECIDE_AI, UNKNOWN
@@ -24,7 +25,7 @@ from tetkik.lab.trial.evaluate import decide, evaluate_trial, judge_limit, parts
 from tetkik.lab.trial.journal import Journal, LabelLimit, Limits, needed_for, plan, read_limits
 from tetkik.lab.trial.results import Check, TrialDecision
 from tetkik.lab.trial.run import Archive, begin, run_trial
-from tetkik.lab.trial.trial_page import write_trial
+from tetkik.lab.trial.trial_page import view
 from tetkik.language import Language
 from tetkik.statistics import Interval, share_interval, wilson_interval
 
@@ -67,7 +68,7 @@ def test_figures_are_those_of_the_reports(archive, blobs, limits, tmp_path):
 def test_nothing_in_the_folder_identifies(archive, blobs, limits, tmp_path):
     out = tmp_path / "out"
     result = evaluate_trial(finished(out, archive, blobs, limits))
-    write_trial(result, out, Language.TR)
+    write_evaluation(view(result), out, Language.TR)
     names = {file.name for file in out.iterdir()}
     assert {"report.html", "metrics.json", "labels.csv", "parts.csv", "claim.csv", "decide-ai.csv"} <= names
     assert ".key" not in names

@@ -9,10 +9,11 @@ import pytest
 
 from tests.lab.trial.archives import said
 from tetkik.errors import DataError, UsageError
+from tetkik.lab.engine.charts import write_evaluation
 from tetkik.lab.trial.evaluate import evaluate_trial, read_reports
 from tetkik.lab.trial.results import TrialDecision
 from tetkik.lab.trial.run import begin
-from tetkik.lab.trial.trial_page import write_trial
+from tetkik.lab.trial.trial_page import view
 from tetkik.language import Language
 
 CALLED, NOT = [0.9, 0.9, 1], [0.1, 0.1, 0]
@@ -68,7 +69,7 @@ def test_the_patient_of_a_study_is_known_by_any_of_its_images(answered):
 def test_where_no_patient_is_known_the_page_counts_none(answered, tmp_path, language, words):
     result = evaluate_trial(answered(("a", effusion(1, CALLED)), ("b", effusion(0, NOT))))
     assert (result.patients, result.without_patient) == (0, 2)
-    write_trial(result, tmp_path / "page", language)
+    write_evaluation(view(result), tmp_path / "page", language)
     page = (tmp_path / "page" / "report.html").read_text("utf-8")
     assert words in page and "2 patients" not in page
 

@@ -13,11 +13,12 @@ from tests.documents import sample
 from tests.lab.trial.archives import write_study
 from tests.records.kit import made_records
 from tests.records.reports_kit import made_report, signed_report
+from tetkik.lab.engine.charts import write_evaluation
 from tetkik.lab.trial.evaluate import evaluate_trial
 from tetkik.lab.trial.journal import Journal
 from tetkik.lab.trial.recorded import RecordedStudies
 from tetkik.lab.trial.run import begin, run_trial
-from tetkik.lab.trial.trial_page import write_trial
+from tetkik.lab.trial.trial_page import view
 from tetkik.language import Language
 from tetkik.records.images import images
 from tetkik.records.schema import AuditRow, Base
@@ -87,7 +88,7 @@ def test_signed_reports_are_compared_and_only_the_access_is_written(hospital, bl
     line = json.loads((out / "images.jsonl").read_text())
     assert line["truth"]["Nodule"] == 0 and "Effusion" not in line["truth"]  # the composer hedges
     assert line["parts"]["reader"] == "assisted" and line["parts"]["site"] == "Merkez"
-    write_trial(result, out, Language.EN)
+    write_evaluation(view(result), out, Language.EN)
     for file in out.iterdir():
         for secret in (kept.id, kept.case_id, kept.image_id, "P-0001", "Şahin", "ACC0"):
             assert secret.encode() not in file.read_bytes(), (file.name, secret)

@@ -7,21 +7,16 @@ from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from rich.text import Text
-
 from tetkik.cli.caption.options import Base, BatchSize, Model, Quantised, SearchDecoding
-from tetkik.cli.console import out, progress, t, writing
+from tetkik.cli.console import progress, t, writing
 from tetkik.cli.options import LearnedRowsOption, Replicates, TableAsJson, argument, option, with_options
-from tetkik.cli.tables import add_row, deliver, show_parts, signed, table
+from tetkik.cli.tables import deliver
 from tetkik.errors import UsageError
 from tetkik.lab.caption.baselines import Nearness
 from tetkik.lab.caption.prepared import Split
 from tetkik.lab.engine.options import LearnedTreatment
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from tetkik.lab.caption.figures import CaptionEvaluation, System
     from tetkik.lab.caption.metrics.scores import BertScoreOptions
 
 BertModel = Annotated[
@@ -69,7 +64,7 @@ def evaluate(
     from tetkik.caption.predict import captioner_bundle, load_caption
     from tetkik.lab.caption.decoded import work_folder
     from tetkik.lab.caption.evaluate import EvaluationOptions, check_rows, decode_captions, judge_captions
-    from tetkik.lab.caption.evaluation_page import write_evaluation
+    from tetkik.lab.caption.evaluation_page import view
     from tetkik.lab.caption.prepared import open_prepared
     from tetkik.lab.engine.charts import check_target
     from tetkik.lab.engine.precision import launched_accelerator
@@ -108,7 +103,7 @@ def evaluate(
         if not main:
             return
         evaluation = judge_captions(prepared, bundle, decoded, options, report)
-    deliver(evaluation, as_json=as_json, folder=folder, show=_show, write=write_evaluation)
+    deliver(view(evaluation), as_json=as_json, folder=folder)
     if work is not None:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -121,65 +116,3 @@ def _bertscore(model: str | None, layer: int | None, idf: bool) -> BertScoreOpti
             raise UsageError("--bertscore-layer and --bertscore-idf need --bertscore-model.")
         return None
     return BertScoreOptions(model, layer, idf)
-
-
-def _show(evaluation: CaptionEvaluation) -> None:
-    out.print(
-        Text(evaluation.model, style="bold"),
-        Text(f"{evaluation.data}, {evaluation.provenance.split.value}", style="dim"),
-        Text(t("{n} images", n=len(evaluation)), style="dim"),
-        Text(t("{n} cases or articles", n=evaluation.groups), style="dim"),
-    )
-    parts = (_metrics, _differences, _wording)
-    show_parts((part(evaluation) for part in parts), evaluation.interpretation, evaluation.not_computed)
-
-
-def _metrics(evaluation: CaptionEvaluation) -> Table:
-    from tetkik.lab.caption.metrics.scores import METRIC_NAMES, METRICS
-
-    made = table(t("metric"), t("model"), t("95%"), *(_short(system) for system in evaluation.systems[1:]))
-    for name in METRICS:
-        found = [system.figures.get(name) for system in evaluation.systems]
-        if first := found[0]:
-            others = [item.value if item else None for item in found[1:]]
-            add_row(made, t(METRIC_NAMES[name]), first.value, first.ci, *others)
-    return made
-
-
-def _differences(evaluation: CaptionEvaluation) -> Table | None:
-    from tetkik.lab.caption.metrics.scores import METRIC_NAMES, METRICS
-
-    baselines = evaluation.systems[1:]
-    if not baselines:
-        return None
-    titles = [title for system in baselines for title in (_short(system), t("95%"))]
-    made = table(t("model less"), *titles)
-    for name in METRICS:
-        found = [system.figures.get(name) for system in baselines]
-        cells = [
-            signed(value) for one in found for value in ((one.over, one.over_ci) if one else (None, None))
-        ]
-        if name in baselines[0].figures:
-            add_row(made, t(METRIC_NAMES[name]), *cells)
-    return made
-
-
-def _short(system: System) -> str:
-    from tetkik.lab.caption.figures import CONSTANT, MODEL
-
-    return (
-        t("model") if system.name == MODEL else t("one for all") if system.name == CONSTANT else t("nearest")
-    )
-
-
-def _wording(evaluation: CaptionEvaluation) -> Table:
-    titles = ("distinct-1", "distinct-2", t("words, median"), t("quartiles"), t("empty"))
-    made = table(t("captions"), t("distinct"), *titles)
-    rows = [(t("true"), evaluation.judged.scores.references)]
-    rows += [(_short(system), system.scores.candidates) for system in evaluation.systems]
-    for name, item in rows:
-        low, high = item.quartiles
-        words = f"{item.median:.0f}", f"{low:.0f} … {high:.0f}"
-        figures = item.distinct_1, item.distinct_2
-        add_row(made, name, f"{item.distinct:.1%}", *figures, *words, f"{item.empty:.1%}")
-    return made

@@ -31,17 +31,16 @@ from tetkik.cli.options import (
 )
 from tetkik.cli.tables import (
     add_row,
-    add_subgroups,
     deliver,
     echo_json,
     reference_table,
+    say_below,
     say_list,
-    short,
-    show_parts,
-    signed,
+    show_figures,
     table,
 )
 from tetkik.errors import UsageError
+from tetkik.lab.engine.figure_tables import Columns, FigureTable, LabelName, short, signed
 from tetkik.lab.engine.options import LearnedTreatment
 from tetkik.lab.findings.thresholds import ThresholdRule
 from tetkik.language import Sentence
@@ -51,11 +50,10 @@ if TYPE_CHECKING:
 
     from tetkik.lab.engine.learned_rows import LearnedMatch
     from tetkik.lab.findings.calibration import CalibrationResult
-    from tetkik.lab.findings.comparison import ComparedSet, FindingsComparison
+    from tetkik.lab.findings.comparison import ComparedLabel, ComparedSet, FindingsComparison
     from tetkik.lab.findings.data import LabelledImages
     from tetkik.lab.findings.predictions import Predictions
     from tetkik.lab.findings.reference import ReferenceImages
-    from tetkik.lab.findings.summaries import Evaluation
 
 Images = Annotated[
     Path | None, option("The folder of the images; without it, the table's own.", "--images", metavar="DIR")
@@ -114,7 +112,7 @@ def evaluate(
     """Figures with intervals, what they say in words, and with --out pictures and a page."""
     from tetkik.lab.engine.charts import check_target
     from tetkik.lab.findings.evaluate import evaluate as judge
-    from tetkik.lab.findings.evaluation_page import write_evaluation
+    from tetkik.lab.findings.evaluation_page import view
     from tetkik.lab.findings.predictions import predict_all, read_predictions
 
     if predictions is not None and (model is not None or no_gate):
@@ -145,7 +143,7 @@ def evaluate(
         bootstrap=bootstrap,
         seed=seed,
     )
-    deliver(evaluation, as_json=as_json, folder=folder, show=_show, write=write_evaluation)
+    deliver(view(evaluation), as_json=as_json, folder=folder)
 
 
 def read_images(
@@ -178,59 +176,6 @@ def names(given: str | None) -> tuple[str, ...]:
 
     parts = [part.strip() for part in (given or "").split(",") if part.strip()]
     return tuple(dict.fromkeys(label for part in parts for label in LABEL_SETS.get(part, (part,))))
-
-
-def _show(evaluation: Evaluation) -> None:
-    out.print(
-        Text(evaluation.model, style="bold"),
-        Text(t("{n} images", n=len(evaluation.judged)), style="dim"),
-        Text(t("{n} patients or groups", n=evaluation.groups), style="dim"),
-    )
-    parts = (_headline, _labels, _parts)
-    show_parts((part(evaluation) for part in parts), evaluation.interpretation, evaluation.not_computed)
-
-
-def _headline(evaluation: Evaluation) -> Table:
-    from tetkik.lab.findings.evaluation_page import ROUTES
-    from tetkik.values import Route
-
-    made = table(t("figure"), t("value"), t("95%"))
-    add_row(made, t("Mean AUROC"), evaluation.mean_auroc, evaluation.mean_auroc_ci)
-    add_row(made, t("Mean average precision"), evaluation.mean_average_precision, "")
-    add_row(made, t("Calibration error (ECE)"), evaluation.mean_ece, "")
-    add_row(made, t("Brier skill"), signed(evaluation.mean_brier_skill), "")
-    for part in evaluation.screening:
-        title = f"{t('Anything abnormal')}, {ROUTES[Route(part.route)].in_language(language())}"
-        add_row(made, title, part.auroc, part.ci)
-    if evaluation.task is not None:
-        add_row(made, t("Accuracy on the task"), evaluation.task.accuracy, evaluation.task.ci)
-    return made
-
-
-def _labels(evaluation: Evaluation) -> Table | None:
-    from tetkik.values import label_name
-
-    if not evaluation.measured:
-        return None
-    figures = (t("sensitivity"), t("specificity"), "F1", t("source alone"))
-    made = table(t("finding"), "n+", "n", "AUROC", t("95%"), *figures)
-    for item in sorted(evaluation.measured, key=lambda figures: -(figures.auroc or 0.0)):
-        rates = (item.sensitivity, item.specificity, item.f1, item.source_shortcut)
-        name = label_name(item.label, language())
-        add_row(made, name, item.n_positive, item.n, item.auroc, short(item.ci), *map(short, rates))
-    return made
-
-
-def _parts(evaluation: Evaluation) -> Table | None:
-    if not evaluation.subgroups:
-        return None
-    made = table(t("part"), "n", t("labels"), t("mean AUROC"), t("95%"))
-    add_subgroups(
-        made,
-        evaluation.subgroups,
-        lambda part: (part.n, len(part.aurocs or {}), part.mean_auroc, part.ci),
-    )
-    return made
 
 
 # `tetkik findings reference`.
@@ -469,43 +414,39 @@ def _answerer(model: str, workers: int | None, *, gate: bool) -> _Answerer:
     return score
 
 
+_COMPARED: Columns[ComparedLabel] = {
+    "finding": lambda one: LabelName(one.label),
+    "n+": lambda one: one.n_positive,
+    "n": lambda one: one.n,
+    "A": lambda one: one.areas.first,
+    "B": lambda one: one.areas.second,
+    "B minus A": lambda one: signed(one.areas.difference, one.areas.interval),
+    "p": lambda one: _p(one.areas.p),
+    "p (Holm)": lambda one: _p(one.p_adjusted),
+}
+
+
 def _show_of_compare(comparison: FindingsComparison) -> None:
+    def title(part: ComparedSet) -> Sentence:
+        pooled = part is comparison.pooled
+        return Sentence("all sets, pooled") if pooled else Sentence("{name}", {"name": part.name})
+
+    means: Columns[ComparedSet] = {
+        "set": title,
+        "n": lambda part: part.n,
+        "labels": lambda part: len(part.mean_labels),
+        "A": lambda part: part.first,
+        "B": lambda part: part.second,
+        "B minus A": lambda part: signed(part.difference, part.ci),
+    }
+    whole = [*comparison.sets, *([comparison.pooled] if comparison.pooled else [])]
     out.print(Text(f"A  {comparison.first}"))
     out.print(Text(f"B  {comparison.second}"))
-    out.print()
-    whole = [*comparison.sets, *([comparison.pooled] if comparison.pooled else [])]
-    means = table(t("set"), "n", t("labels"), "A", "B", t("B minus A"), t("95%"))
+    show_figures(FigureTable.of(Sentence("Mean AUROC"), means, whole))
     for part in whole:
-        difference, interval = signed(part.difference), signed(part.ci)
-        title = _title(part, comparison)
-        add_row(means, title, part.n, len(part.mean_labels), part.first, part.second, difference, interval)
-    out.print(Text(t("Mean AUROC"), style="bold"))
-    out.print(means)
-    for part in whole:
-        out.print()
-        out.print(Text(_title(part, comparison), style="bold"))
-        out.print(_labels_of_compare(part))
-    out.print()
-    say_list(comparison.conclusion)
-
-
-def _title(part: ComparedSet, comparison: FindingsComparison) -> str:
-    return t("all sets, pooled") if part is comparison.pooled else part.name
-
-
-def _labels_of_compare(part: ComparedSet) -> Table:
-    from tetkik.values import label_name
-
-    made = table(t("finding"), "n+", "n", "A", "B", t("B minus A"), t("95%"), "p", t("p (Holm)"))
-    for label in sorted(part.labels, key=lambda item: -item.areas.difference):
-        areas = label.areas
-        add_row(
-            made,
-            label_name(label.label, language()),
-            *(label.n_positive, label.n, areas.first, areas.second),
-            *(signed(areas.difference), signed(areas.interval), _p(areas.p), _p(label.p_adjusted)),
-        )
-    return made
+        labels = sorted(part.labels, key=lambda one: -one.areas.difference)
+        show_figures(FigureTable.of(title(part), _COMPARED, labels))
+    say_below(comparison.conclusion)
 
 
 def _p(value: float) -> str:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from rich.text import Text
 
-from tetkik.cli.console import note, out, print_json_line, progress, shown, t, writing
+from tetkik.cli.console import language, note, out, print_json_line, progress, shown, t, writing
 from tetkik.cli.options import TableAsJson, argument, option
-from tetkik.cli.tables import add_row, short, table
+from tetkik.cli.tables import add_row, table
+from tetkik.lab.engine.figure_tables import cell_text, short
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -196,5 +197,5 @@ def _agreements(agreements: tuple[Agreement, ...]) -> Table | None:
 
 
 def _rate(rate: Rate) -> str:
-    interval = f" [{short(rate.ci)}]" if rate.value is not None and rate.ci is not None else ""
-    return f"{short(rate.value)}{interval}"
+    value, interval = (cell_text(short(item), language()) for item in (rate.value, rate.ci))
+    return f"{value} [{interval}]" if rate.value is not None and rate.ci is not None else value

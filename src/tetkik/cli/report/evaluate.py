@@ -7,10 +7,10 @@ from typing import Annotated
 
 from tetkik.cli.console import language, out, t
 from tetkik.cli.options import Replicates, TableAsJson, argument, option
-from tetkik.cli.tables import add_row, echo_json, listing, table
-from tetkik.language import Language
+from tetkik.cli.tables import echo_json, listing, say_below, show_figures
+from tetkik.lab.engine.figure_tables import Cell, FigureTable, LabelName
+from tetkik.language import Language, Sentence
 from tetkik.settings import settings
-from tetkik.values import label_name
 
 
 def evaluate(
@@ -46,16 +46,11 @@ def evaluate(
     if as_json:
         echo_json(found.as_json(language()))
         return
-    shown = table(t("figure"), t("value"), t("95%"), "n")
-    for name, figure in found.figures.items():
-        add_row(shown, name, figure.value, figure.ci, figure.n)
-    out.print(shown)
-    out.print()
-    shown = table(t("finding"), "F1")
-    for label, value in found.per_label.items():
-        if value is not None:
-            add_row(shown, label_name(label, language()), value)
-    out.print(shown)
+    figures = [(name, Cell(one.value, one.ci), one.n) for name, one in found.figures.items()]
+    labels = [(LabelName(name), value) for name, value in found.per_label.items() if value is not None]
+    show_figures(FigureTable(Sentence("Figures"), ("figure", "value", "n"), figures))
+    show_figures(FigureTable(Sentence("Finding by finding"), ("finding", "F1"), labels))
+    say_below(())
     if found.not_computed:
         out.print()
         reasons = listing(t("not computed"), t("why"))

@@ -27,26 +27,20 @@ from tetkik.cli.options import (
     option,
 )
 from tetkik.cli.tables import (
-    add_row,
-    add_subgroups,
     deliver,
     echo_json,
     reference_table,
-    say_list,
-    short,
-    show_parts,
-    signed,
+    say_below,
+    show_figures,
     table,
 )
+from tetkik.lab.engine.figure_tables import Cell, FigureTable, signed
 from tetkik.lab.engine.options import LearnedTreatment
 from tetkik.language import Sentence
 from tetkik.settings import settings
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from tetkik.lab.triage.comparison import TriageComparison
-    from tetkik.lab.triage.summaries import Evaluation
 
 Data = Annotated[Path, argument("A CSV file with the columns text and label.", "DATA.csv")]
 Invented = Annotated[
@@ -73,7 +67,7 @@ def evaluate(
     from tetkik.lab.engine.learned_rows import learned_of
     from tetkik.lab.triage.data import read_complaints
     from tetkik.lab.triage.evaluate import evaluate as judge
-    from tetkik.lab.triage.evaluation_page import write_evaluation
+    from tetkik.lab.triage.evaluation_page import view
     from tetkik.triage.predict import load_triage
 
     if folder is not None:
@@ -93,63 +87,13 @@ def evaluate(
             robustness=robustness,
             progress=report,
         )
-    deliver(evaluation, as_json=as_json, folder=folder, show=_show, write=write_evaluation)
+    deliver(view(evaluation), as_json=as_json, folder=folder)
 
 
 def say_left_out(left_out: Mapping[str, int]) -> None:
     """One line for each reason for which rows of a file are not used."""
     for reason, count in left_out.items():
         note("Rows of the file left out ({reason}): {count}.", count=count, reason=t(reason))
-
-
-def _show(evaluation: Evaluation) -> None:
-    out.print(
-        Text(evaluation.model, style="bold"), Text(t("{n} complaints", n=len(evaluation.judged)), style="dim")
-    )
-    parts = (_headline, _departments, _perturbed, _parts)
-    show_parts((part(evaluation) for part in parts), evaluation.interpretation, evaluation.not_computed)
-
-
-def _headline(evaluation: Evaluation) -> Table:
-    made = table(t("figure"), t("value"), t("95%"))
-    rows = (
-        (t("Accuracy"), evaluation.accuracy, "accuracy"),
-        (t("Macro-F1"), evaluation.macro_f1, "macro_f1"),
-        (t("Macro precision"), evaluation.macro_precision, "macro_precision"),
-        (t("Macro recall"), evaluation.macro_recall, "macro_recall"),
-        (t("Among the first three"), evaluation.top3_accuracy, "top3_accuracy"),
-        (t("Calibration error (ECE)"), evaluation.ece, ""),
-        (t("Brier skill"), evaluation.brier_skill, ""),
-    )
-    for title, value, name in rows:
-        add_row(made, title, value, evaluation.ci.get(name) if name else "")
-    return made
-
-
-def _departments(evaluation: Evaluation) -> Table:
-    made = table(t("department"), "n", "F1", t("95%"), t("precision"), t("recall"), "AUROC")
-    present = [figures for figures in evaluation.per_label.values() if figures]
-    for item in sorted(present, key=lambda figures: -figures.support):
-        rates = (item.precision, item.recall, item.auroc)
-        add_row(made, item.label, item.support, item.f1, short(item.ci["f1"]), *rates)
-    return made
-
-
-def _perturbed(evaluation: Evaluation) -> Table | None:
-    if not evaluation.robustness:
-        return None
-    made = table(t("perturbation"), t("accuracy"), t("change"), t("95%"), t("Macro-F1"), t("change"))
-    for item in evaluation.robustness:
-        changes = signed(item.accuracy_change), signed(item.ci["accuracy_change"])
-        last = item.macro_f1, signed(item.macro_f1_change)
-        add_row(made, item.title.in_language(language()), item.accuracy, *changes, *last)
-    return made
-
-
-def _parts(evaluation: Evaluation) -> Table:
-    made = table(t("part"), "n", t("accuracy"), t("95%"), t("Macro-F1"))
-    add_subgroups(made, evaluation.subgroups, lambda part: (part.n, part.accuracy, part.ci, part.macro_f1))
-    return made
 
 
 # `tetkik triage reference`.
@@ -239,17 +183,15 @@ def compare(
 
 def _show_of_compare(comparison: TriageComparison) -> None:
     out.print(Text(t("{n} complaints", n=comparison.n), style="dim"))
-    out.print()
-    figures = table(t("model"), t("accuracy"), t("95%"), t("Macro-F1"), t("95%"))
-    for side in (comparison.first, comparison.second):
-        add_row(figures, side.model, side.accuracy, side.ci["accuracy"], side.macro_f1, side.ci["macro_f1"])
-    add_row(
-        figures,
-        t("difference (B minus A)"),
-        *(signed(comparison.accuracy_difference), signed(comparison.ci["accuracy_difference"])),
-        *(signed(comparison.macro_f1_difference), signed(comparison.ci["macro_f1_difference"])),
-    )
-    out.print(figures)
+    sides = [
+        [one.model, *(Cell(getattr(one, name), one.ci[name]) for name in ("accuracy", "macro_f1"))]
+        for one in (comparison.first, comparison.second)
+    ]
+    accuracy = signed(comparison.accuracy_difference, comparison.ci["accuracy_difference"])
+    macro_f1 = signed(comparison.macro_f1_difference, comparison.ci["macro_f1_difference"])
+    difference = [Sentence("difference (B minus A)"), accuracy, macro_f1]
+    titles = ("model", "accuracy", "Macro-F1")
+    show_figures(FigureTable(Sentence("Figures"), titles, [*sides, difference]))
     out.print()
     pairs = table("", t("B right"), t("B wrong"))
     pairs.add_row(t("A right"), str(comparison.both_right), str(comparison.mcnemar.b))
@@ -257,5 +199,4 @@ def _show_of_compare(comparison: TriageComparison) -> None:
     out.print(pairs)
     out.print()
     out.print(f"McNemar  p {comparison.mcnemar.p:.4g} · mid-p {comparison.mcnemar.mid_p:.4g}")
-    out.print()
-    say_list(comparison.conclusion)
+    say_below(comparison.conclusion)

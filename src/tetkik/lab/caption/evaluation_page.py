@@ -6,18 +6,28 @@ import base64
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tetkik.lab.caption.figures import MODEL, NEAREST, SYSTEM_NAMES, CaptionEvaluation, ExampleKind, System
-from tetkik.lab.caption.metrics.scores import METRIC_NAMES, METRICS
+from tetkik.lab.caption.figures import (
+    CONSTANT,
+    MODEL,
+    NEAREST,
+    SYSTEM_NAMES,
+    CaptionEvaluation,
+    ExampleKind,
+    System,
+)
+from tetkik.lab.caption.metrics.scores import METRIC_NAMES, METRICS, Wording
 from tetkik.lab.caption.prepared import Split
 from tetkik.lab.engine import charts as engine
-from tetkik.lab.engine.charts import ACCENT, GREY, MAIN, axes, check_target
-from tetkik.lab.engine.results import around, bracket
+from tetkik.lab.engine.charts import ACCENT, GREY, MAIN, axes
+from tetkik.lab.engine.figure_tables import Cell, Columns, EvaluationView, FigureTable, bracket, signed
+from tetkik.lab.engine.results import around, ends
 from tetkik.language import Language, Sentence, translate
+from tetkik.statistics import Interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -110,26 +120,21 @@ def _headline(evaluation: CaptionEvaluation) -> Iterator[Sentence]:
 
 def _against(system: System, name: str) -> Sentence:
     figure = system.figures[name]
-    values = {
-        "metric": METRIC_NAMES[name],
-        "system": SYSTEM_NAMES[system.name],
-        "over": figure.over or 0.0,
-        "low": figure.over_ci.low if figure.over_ci else 0.0,
-        "high": figure.over_ci.high if figure.over_ci else 0.0,
-    }
-    if figure.over_ci is None:
-        return Sentence(
-            "{metric}: {over:+.3f} against {system}; it has no interval.",
-            {name: values[name] for name in ("metric", "over", "system")},
-        )
-    if figure.over_ci.low > 0:
-        return Sentence("{metric}: better than {system} by {over:.3f} [{low:.3f}, {high:.3f}].", values)
-    if figure.over_ci.high < 0:
-        return Sentence(
-            "Warning, {metric}: worse than {system} by {over:+.3f} [{low:.3f}, {high:.3f}].", values
-        )
+    interval = figure.over_ci
     return Sentence(
-        "{metric}: not shown to be better than {system} ({over:+.3f} [{low:.3f}, {high:.3f}]).", values
+        "{metric}: {over:+.3f} against {system}; it has no interval."
+        if interval is None
+        else "{metric}: better than {system} by {over:.3f} [{low:.3f}, {high:.3f}]."
+        if interval.low > 0
+        else "Warning, {metric}: worse than {system} by {over:+.3f} [{low:.3f}, {high:.3f}]."
+        if interval.high < 0
+        else "{metric}: not shown to be better than {system} ({over:+.3f} [{low:.3f}, {high:.3f}]).",
+        {
+            "metric": METRIC_NAMES[name],
+            "system": SYSTEM_NAMES[system.name],
+            "over": figure.over or 0.0,
+            **ends(interval),
+        },
     )
 
 
@@ -161,7 +166,7 @@ LENGTHS = "lengths.png"
 _BINS = 30
 _SHOWN = 97
 """Percentile of the lengths at which the picture ends."""
-_WORDS = "Words in a caption"
+_CARDS = ("cider", "rouge_l", "bleu1", "meteor", "bertscore", "concept_f1")
 _KINDS = {
     ExampleKind.BEST: Sentence("Best"),
     ExampleKind.WORST: Sentence("Worst"),
@@ -181,27 +186,96 @@ class ImageCard:
     figures: tuple[tuple[str, float], ...]
 
 
-def write_evaluation(evaluation: CaptionEvaluation, folder: Path, language: Language) -> tuple[Path, ...]:
-    """Write everything about `evaluation` into `folder`; the files, sorted. Needs Pillow."""
-    check_target(folder)
-    return engine.write_evaluation(
-        evaluation,
-        folder,
-        language,
-        template="caption/caption.html.jinja",
-        pictures=engine.drawn(evaluation, [(LENGTHS, _WORDS, _lengths)], language),
-        table=("captions.csv", captions_csv(evaluation)),
-        metrics=[
-            (METRIC_NAMES[name], name)
+_WORDED: Columns[tuple[Sentence, Wording]] = {
+    "captions": lambda one: one[0],
+    "distinct": lambda one: Cell(one[1].distinct, form="{:.1%}"),
+    "distinct-1": lambda one: one[1].distinct_1,
+    "distinct-2": lambda one: one[1].distinct_2,
+    "words, median": lambda one: Cell(one[1].median, form="{:.0f}"),
+    "quartiles": lambda one: Cell(Interval(*one[1].quartiles), form="{:.0f}"),
+    "longest": lambda one: one[1].longest,
+    "empty": lambda one: Cell(one[1].empty, form="{:.1%}"),
+}
+
+
+def view(evaluation: CaptionEvaluation) -> EvaluationView:
+    """What page and console show of it."""
+    model, *baselines = evaluation.systems
+    names = [name for name in METRICS if any(name in system.figures for system in evaluation.systems)]
+    metric: Columns[str] = {"metric": lambda name: Sentence(METRIC_NAMES[name])}
+    constant = [{"caption": one.captions[0]} for one in baselines if one.name == CONSTANT]
+    text = "The one caption for all, chosen on the training rows: {caption}"
+    one_for_all = Sentence(text, constant[0]) if constant else None
+    return EvaluationView(
+        evaluation=evaluation,
+        counts=(
+            evaluation.data,
+            evaluation.provenance.split.value,
+            Sentence("{n} images", {"n": len(evaluation)}),
+            Sentence("{n} cases or articles", {"n": evaluation.groups}),
+        ),
+        headline=[
+            (Sentence(METRIC_NAMES[name]), _value(model, name))
             for name in METRICS
-            if any(name in system.figures for system in evaluation.systems)
+            if name in _CARDS and name in model.figures
         ],
-        systems=[(SYSTEM_NAMES[system.name], system) for system in evaluation.systems],
-        sections=[
-            (title, [_card(evaluation, example) for example in evaluation.examples if example.kind is kind])
-            for kind, title in _KINDS.items()
-        ],
+        tables=(
+            FigureTable.of(
+                Sentence("The model and what it must beat"),
+                {**metric, **{_title(system): partial(_value, system) for system in evaluation.systems}},
+                names,
+                one_for_all,
+            ),
+            FigureTable.of(
+                Sentence("The model less its baselines"),
+                {**metric, **{_title(system): partial(_over, system) for system in baselines}},
+                names if baselines else (),
+            ),
+            FigureTable.of(
+                Sentence("How the captions are worded"),
+                _WORDED,
+                [
+                    (Sentence("true captions"), model.scores.references),
+                    *((SYSTEM_NAMES[one.name], one.scores.candidates) for one in evaluation.systems),
+                ],
+            ),
+        ),
+        plots=[(LENGTHS, "Words in a caption", partial(_lengths, evaluation))],
+        files={"captions.csv": lambda _: captions_csv(evaluation)},
+        template="caption/caption.html.jinja",
+        more=lambda: _sections(evaluation),
+        method=Sentence(
+            "BLEU, ROUGE-L, METEOR and CIDEr are those of pycocoevalcap; ROUGE-1 (F) and ROUGE-L (F) those "
+            "of rouge-score. CIDEr weighs words by how rare they are among the references of this very "
+            "evaluation, so figures of other rows are not comparable. Best and worst are by CIDEr of the "
+            "image, then by ROUGE-L. Intervals are the middle 95% of {replicates} draws of whole cases or "
+            "articles (seed {seed}), for differences the same draws on both sides.",
+            {"replicates": evaluation.replicates, "seed": evaluation.seed},
+        ),
+        kind=Sentence("Evaluation of captions"),
     )
+
+
+def _title(system: System) -> str:
+    return SYSTEM_NAMES[system.name].template
+
+
+def _value(system: System, name: str) -> Cell | None:
+    figure = system.figures.get(name)
+    return Cell(figure.value, figure.ci) if figure else None
+
+
+def _over(system: System, name: str) -> Cell | None:
+    figure = system.figures.get(name)
+    return signed(figure.over, figure.over_ci) if figure else None
+
+
+def _sections(evaluation: CaptionEvaluation) -> list[tuple[Sentence, list[ImageCard]]]:
+    """The examples of each kind. Needs Pillow."""
+    return [
+        (title, [_card(evaluation, example) for example in evaluation.examples if example.kind is kind])
+        for kind, title in _KINDS.items()
+    ]
 
 
 def captions_csv(evaluation: CaptionEvaluation) -> str:
@@ -265,7 +339,6 @@ def _lengths(evaluation: CaptionEvaluation, language: Language) -> Figure:
             plot.bar(edges[:-1], shares, width=width * 0.92, align="edge", color=MAIN, label=label, zorder=1)
         else:
             plot.stairs(shares, edges, color=colour, linewidth=1.8, label=label, zorder=3)
-    plot.set_title(translate(_WORDS, language))
     plot.set_xlabel(translate("words; the last step holds all longer captions", language))
     plot.set_ylabel(translate("% of the captions", language))
     plot.legend()

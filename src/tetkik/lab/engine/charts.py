@@ -12,22 +12,24 @@ import json
 import math
 import os
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from tetkik.documents.write import write_files
 from tetkik.errors import MissingExtra, OutputError
-from tetkik.language import Language, Sentence, translate
+from tetkik.lab.engine.figure_tables import EvaluationView, Plot, cell_parts
+from tetkik.language import Language, translate
 from tetkik.statistics.calibration import ReliabilityBin
-from tetkik.statistics.intervals import Floats, Interval
+from tetkik.statistics.intervals import Bools, Floats, Interval
+from tetkik.statistics.roc import roc_curve
 from tetkik.values.common import DISCLAIMER
 
 if TYPE_CHECKING:
@@ -153,7 +155,7 @@ class Curve:
 
 
 def bar_chart(
-    bars: Sequence[Bar], *, title: str, axis: str, mean: tuple[float, str] | None = None, chance: float = 0.0
+    bars: Sequence[Bar], *, axis: str, mean: tuple[float, str] | None = None, chance: float = 0.0
 ) -> Figure:
     """Horizontal bars from 0 to 1, the first at the bottom; a dotted line at `chance`, 0 for none."""
     figure, plot = axes(8, 1.4 + 0.38 * len(bars))
@@ -181,13 +183,10 @@ def bar_chart(
     plot.set(xlim=(0, 1.01), ylim=(-0.6, len(bars) + 0.2), xticks=np.linspace(0, 1, 6), xlabel=axis)
     plot.tick_params(axis="y", length=0)
     plot.spines["left"].set_visible(False)
-    plot.set_title(title, pad=16)
     return figure
 
 
-def curve_chart(
-    curves: Sequence[Curve], *, title: str, x: str, y: str, legend: str, diagonal: bool = False
-) -> Figure:
+def curve_chart(curves: Sequence[Curve], *, x: str, y: str, legend: str, diagonal: bool = False) -> Figure:
     """Lines in a unit square, with their names beside it; `diagonal` draws the line of chance."""
     figure, plot = axes(9.4, 6)
     if diagonal:
@@ -197,19 +196,24 @@ def curve_chart(
         colour = series_colour(place)
         plot.plot(curve.x, curve.y, linewidth=1.5, color=colour, linestyle=style, label=curve.name)
     plot.set_aspect("equal")
-    plot.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), title=title, xlabel=x, ylabel=y)
+    plot.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xlabel=x, ylabel=y)
     plot.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), title=legend, fontsize=9, alignment="left")
     return figure
 
 
+def roc_chart(labels: Iterable[tuple[float | None, str, Floats, Bools]], *, x: str, y: str) -> Figure:
+    """The ROC curve of each label: its AUROC, its name, (rows,) scores and whether the label is true."""
+    curves = [Curve(f"{area:.3f}  {name}", *roc_curve(score, true)) for area, name, score, true in labels]
+    return curve_chart(curves, x=x, y=y, legend="AUROC", diagonal=True)
+
+
 def confusion_chart(
-    values: Floats, support: Sequence[int], names: Sequence[str], *, title: str, x: str, y: str, most: float
+    values: Floats, support: Sequence[int], names: Sequence[str], *, x: str, y: str, most: float
 ) -> Figure:
     """A matrix of counts or percents; a row is a true label, with its support, a column the label given."""
     return matrix_chart(
         (values / most) ** _SHADE,
         [[f"{value:.0f}" if value >= 0.5 else "" for value in row] for row in values.tolist()],
-        title=title,
         rows=[f"{wrapped(name)} ({n})" for name, n in zip(names, support, strict=True)],
         columns=[wrapped(name) for name in names],
         x=x,
@@ -235,7 +239,6 @@ def matrix_chart(
     shade: Floats,
     texts: Sequence[Sequence[str]],
     *,
-    title: str,
     rows: Sequence[str],
     columns: Sequence[str],
     x: str,
@@ -269,7 +272,6 @@ def matrix_chart(
     plot.grid(which="minor", color="white", linewidth=1.5)
     plot.tick_params(which="both", length=0)
     plot.spines[:].set_visible(False)
-    plot.set_title(title)
     plot.set_xlabel(x, labelpad=10)
     plot.set_ylabel(y, labelpad=10)
     return figure
@@ -346,26 +348,6 @@ def _lines(plot: Axes, epochs: Sequence[Any], name: str, colour: str, legend: st
 PAGE = "report.html"
 
 
-class Evaluation(Protocol):
-    """What `evaluation.html.jinja` shows of every capability; its JSON is `metrics.json`."""
-
-    @property
-    def model(self) -> str: ...
-
-    @property
-    def interpretation(self) -> tuple[Sentence, ...]: ...
-
-    @property
-    def not_computed(self) -> Mapping[str, Sentence]: ...
-
-    def as_json(self, language: Language = ...) -> dict[str, Any]: ...
-
-
-EvaluationT = TypeVar("EvaluationT", bound=Evaluation)
-Plot = tuple[str, str, Callable[[EvaluationT, Language], "Figure"]]
-"""File name, title (an English template), and what draws it."""
-
-
 def check_target(folder: Path) -> None:
     """Fail before the long work where writing would fail after it."""
     above = next((path for path in (folder, *folder.parents) if path.exists()), folder)
@@ -380,36 +362,32 @@ def check_target(folder: Path) -> None:
             )
 
 
-def drawn(
-    evaluation: EvaluationT, plots: Iterable[Plot[EvaluationT]], language: Language
-) -> tuple[ChartFile, ...]:
-    """Every plot as PNG. Needs matplotlib."""
+def drawn(plots: Iterable[Plot], language: Language) -> Iterator[ChartFile]:
+    """Every plot as PNG, with its title where it has none of its own. Needs matplotlib."""
     with styled():
-        return tuple(ChartFile(name, title, png(draw(evaluation, language))) for name, title, draw in plots)
+        for name, title, draw in plots:
+            figure = draw(language)
+            first = figure.axes[0]
+            if not first.get_title(loc="left"):
+                first.set_title(translate(title, language), pad=16)
+            yield ChartFile(name, title, png(figure))
 
 
-def write_evaluation(
-    evaluation: Evaluation,
-    folder: Path,
-    language: Language,
-    *,
-    template: str,
-    pictures: Sequence[ChartFile],
-    table: tuple[str, str],
-    more_tables: Mapping[str, str] = MappingProxyType({}),
-    **values: object,
-) -> tuple[Path, ...]:
+def write_evaluation(view: EvaluationView, folder: Path, language: Language) -> tuple[Path, ...]:
     """Write `report.html`, its pictures, `metrics.json` and its tables into `folder`: all of it, or nothing.
 
-    An earlier evaluation in the folder is replaced; other files there are left alone. `template` is
-    `CAPABILITY/NAME.html.jinja` in the lab, which extends `evaluation.html.jinja` and gets `values` too.
+    The files, sorted. An earlier evaluation in the folder is replaced; other files there are left alone.
     """
-    package, _, name = template.partition("/")
+    check_target(folder)
+    pictures = tuple(drawn(view.plots, language))
+    package, _, name = view.template.partition("/")
     environment = page_environment(f"tetkik.lab.{package}", language, pictures)
-    page = environment.get_template(name).render(evaluation=evaluation, **values)
+    page = environment.get_template(name).render(evaluation=view.evaluation, view=view)
     contents = {picture.name: picture.png for picture in pictures}
-    figures = json.dumps(evaluation.as_json(language), ensure_ascii=False, indent=2, allow_nan=False)
-    texts = {"metrics.json": figures + "\n", table[0]: table[1], **more_tables, PAGE: page}
+    figures = view.evaluation.as_json(language)
+    texts = {name: text(language) for name, text in view.files.items()}
+    texts["metrics.json"] = json.dumps(figures, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+    texts[PAGE] = page
     return write_files(contents | {name: text.encode("utf-8") for name, text in texts.items()}, folder)
 
 
@@ -445,12 +423,6 @@ def page_environment(package: str, language: Language, pictures: Sequence[ChartF
         (picture.name, translate(picture.title, language), base64.b64encode(picture.png).decode("ascii"))
         for picture in pictures
     ]
-    environment.filters["figure"] = lambda value, form="{:.3f}": "–" if value is None else form.format(value)
-    environment.filters["change"] = lambda value: f"{value:+.3f}"
-    environment.filters["interval"] = _interval
+    environment.filters["parts"] = lambda value: cell_parts(value, language)
     environment.filters["say"] = lambda sentence: sentence.in_language(language)
     return environment
-
-
-def _interval(interval: Interval | None, form: str = "{:.3f}") -> str:
-    return f"{form.format(interval.low)} … {form.format(interval.high)}" if interval else "–"

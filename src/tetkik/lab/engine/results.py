@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -13,8 +13,12 @@ from tetkik.errors import DataError
 from tetkik.lab.engine.learned_rows import LearnedMatch
 from tetkik.lab.engine.options import LearnedTreatment
 from tetkik.language import Language, Sentence
-from tetkik.statistics.intervals import Bools, Interval
+from tetkik.statistics.intervals import Bools, Interval, Ints
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+DataclassT = TypeVar("DataclassT", bound="DataclassInstance")
 SMALLEST = 30
 """A subgroup of fewer rows gets no figure: its interval would be wider than any difference worth knowing."""
 
@@ -46,6 +50,22 @@ def fields_json(value: Any, *without: str, language: Language = Language.EN) -> 
         for field in fields(value)
         if field.name not in without
     }
+
+
+def only_rows(value: DataclassT, rows: Any, *names: str) -> DataclassT:
+    """The dataclass with these rows of its fields `names`, arrays and tuples, in this order.
+
+    `rows` are numbers, or a boolean for each row.
+    """
+    chosen = np.asarray(rows)
+    index = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen.astype(np.int64)
+    changes: dict[str, Any] = {}
+    for name in names:
+        column = getattr(value, name)
+        changes[name] = (
+            column[index] if isinstance(column, np.ndarray) else tuple(column[row] for row in index.tolist())
+        )
+    return replace(value, **changes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,9 +115,17 @@ def listed(parts: Iterable[Sentence], between: str = "; ") -> Listed:
     return Listed(between, parts=tuple(parts))
 
 
-def bracket(interval: Interval | None, form: str = "{:.2f}") -> str:
-    """` [low, high]`; empty for none."""
-    return f" [{form.format(interval.low)}, {form.format(interval.high)}]" if interval else ""
+def ends(interval: Interval | None, scale: float = 1.0) -> dict[str, Any]:
+    """Its `low` and `high`, for a sentence or the metric of a manifest; nothing for none."""
+    return {"low": scale * interval.low, "high": scale * interval.high} if interval else {}
+
+
+def confusion(truth: Ints, predicted: Ints, labels: int) -> Ints:
+    """Counts, (labels, labels): a row a true label, a column a predicted one; below 0 is no answer."""
+    answered = predicted >= 0
+    flat = truth[answered] * labels + predicted[answered]
+    counts: Ints = np.bincount(flat, minlength=labels * labels).astype(np.int64)
+    return counts.reshape(labels, labels)
 
 
 def distinct_names(first: str, second: str) -> tuple[str, str]:

@@ -28,7 +28,7 @@ from tetkik.lab.engine.card import cell, markdown_table, model_id, today
 from tetkik.lab.engine.duplicate_images import SIDE, duplicate_images
 from tetkik.lab.engine.learned_rows import LEARNED, LearnedMatch, LearnedRows, Pictures, read_learned
 from tetkik.lab.engine.options import LearnedTreatment
-from tetkik.lab.engine.results import LearnedReport
+from tetkik.lab.engine.results import LearnedReport, ends
 from tetkik.lab.engine.splits import folds
 from tetkik.lab.findings.data import LabelledImages, learned_among, read_pictures
 from tetkik.lab.findings.evaluate import judge
@@ -382,7 +382,18 @@ def _manifest(
     )
     metrics = (
         *metrics_of(held_out, options.data_name, split),
-        *(_screening_metric(item, options.data_name, split) for item in screening if item.auroc is not None),
+        *(
+            Metric(
+                name=f"screening_auroc:{item.route}",
+                value=item.auroc,
+                **ends(item.ci),
+                n=item.n,
+                data=options.data_name,
+                split=split,
+            )
+            for item in screening
+            if item.auroc is not None
+        ),
         *(metric for metric in old.metrics if _label_of(metric) in kept),
     )
     return old.model_copy(
@@ -414,19 +425,6 @@ def _manifest(
 
 def _label_of(metric: Metric) -> str:
     return metric.name.partition(":")[2].partition("@")[0]
-
-
-def _screening_metric(item: Screening, data: str, split: tuple[Sentence, ...]) -> Metric:
-    assert item.auroc is not None
-    return Metric(
-        name=f"screening_auroc:{item.route}",
-        value=item.auroc,
-        low=item.ci.low if item.ci else None,
-        high=item.ci.high if item.ci else None,
-        n=item.n,
-        data=data,
-        split=split,
-    )
 
 
 def _change(

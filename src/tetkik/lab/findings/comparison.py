@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tetkik.errors import DataError
+from tetkik.lab.engine.figure_tables import LabelName
 from tetkik.lab.engine.learned_rows import LearnedMatch
 from tetkik.lab.engine.options import LearnedTreatment
-from tetkik.lab.engine.results import LearnedReport, around, distinct_names, divide, listed, to_json
+from tetkik.lab.engine.results import LearnedReport, around, distinct_names, divide, ends, listed, to_json
 from tetkik.lab.findings.evaluate import judge, own_mean_auroc
-from tetkik.lab.findings.evaluation_page import LabelName
 from tetkik.lab.findings.predictions import Predictions
 from tetkik.lab.findings.summaries import LEAST_KIND, Judged, mean_over_labels
 from tetkik.language import Language, Sentence
@@ -294,29 +294,23 @@ def _pooled_label(parts: Sequence[ComparedLabel]) -> _Compared:
 
 
 def _of_the_mean(names: tuple[str, str], whole: ComparedSet) -> Sentence:
-    values: dict[str, object] = {
-        "difference": whole.difference,
-        "n": whole.n,
-        "labels": len(whole.mean_labels),
-    }
-    if whole.ci is None:
-        return Sentence(
-            "The mean AUROC over {labels} labels differs by {difference:+.3f} (B minus A) on {n} "
-            "images; it has no interval.",
-            values,
-        )
-    values |= {"low": whole.ci.low, "high": whole.ci.high}
-    if whole.ci.low <= 0 <= whole.ci.high:
-        return Sentence(
-            "No difference is shown: the mean AUROC over {labels} labels differs by {difference:+.3f} (B "
-            "minus A; 95% interval {low:+.3f} to {high:+.3f}) on {n} images.",
-            values,
-        )
-    values["better"] = names[1] if whole.difference > 0 else names[0]
+    interval = whole.ci
     return Sentence(
-        "{better} is better: the mean AUROC over {labels} labels differs by {difference:+.3f} (B minus A; "
-        "95% interval {low:+.3f} to {high:+.3f}) on {n} images.",
-        values,
+        "The mean AUROC over {labels} labels differs by {difference:+.3f} (B minus A) on {n} images; it has "
+        "no interval."
+        if interval is None
+        else "No difference is shown: the mean AUROC over {labels} labels differs by {difference:+.3f} (B "
+        "minus A; 95% interval {low:+.3f} to {high:+.3f}) on {n} images."
+        if interval.low <= 0 <= interval.high
+        else "{better} is better: the mean AUROC over {labels} labels differs by {difference:+.3f} (B minus "
+        "A; 95% interval {low:+.3f} to {high:+.3f}) on {n} images.",
+        {
+            "difference": whole.difference,
+            "n": whole.n,
+            "labels": len(whole.mean_labels),
+            "better": names[whole.difference > 0],
+            **ends(interval),
+        },
     )
 
 

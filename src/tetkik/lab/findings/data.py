@@ -19,6 +19,7 @@ from tetkik.errors import DataError, UsageError
 from tetkik.findings.onnx_model import preprocessing_of
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.engine.learned_rows import LearnedMatch, LearnedRows, Pictures, bundle_of, read_learned
+from tetkik.lab.engine.results import only_rows
 from tetkik.lab.engine.splits import Split, component_ids, key_hashes
 from tetkik.lab.findings.sources.files import Reading, SourceSpec
 from tetkik.lab.findings.sources.kinds import parse_spec, read_rows, table_spec
@@ -124,13 +125,7 @@ class LabelledImages:
 
     def only(self, rows: Sequence[int] | NDArray[np.int64] | NDArray[np.bool_]) -> LabelledImages:
         """These rows, in this order; a boolean array (n,) chooses as well."""
-        chosen = np.asarray(rows)
-        index = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen.astype(np.int64)
-        cells: dict[str, Any] = {
-            name: tuple(map(getattr(self, name).__getitem__, index.tolist())) for name in _CELLS
-        }
-        arrays = {name: getattr(self, name)[index] for name in ("truth", "group", "weight")}
-        return replace(self, **cells, **arrays)
+        return only_rows(self, rows, *_CELLS, "truth", "group", "weight")
 
     def grouped(self, copies: NDArray[np.int64]) -> LabelledImages:
         """The same rows, those of one group of `copies` ((n,), int64) joined as well."""

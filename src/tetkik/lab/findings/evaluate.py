@@ -28,6 +28,7 @@ from tetkik.lab.findings.summaries import (
     Without,
     co_occurrence,
     label_figures,
+    mean_auroc,
     mean_interval,
     mean_of,
     prevalence_figures,
@@ -36,7 +37,7 @@ from tetkik.lab.findings.summaries import (
     task_figures,
 )
 from tetkik.language import Sentence
-from tetkik.statistics import ClusterBootstrap, Floats, auroc, auroc_replicates
+from tetkik.statistics import ClusterBootstrap, Floats, auroc_replicates
 from tetkik.values import BRAIN_LABELS, FINDING_LABELS, NIH_LABELS
 
 if TYPE_CHECKING:
@@ -123,11 +124,7 @@ def own_mean_auroc(
         judged, _ = judge(predictions, images, labels)
     except DataError:
         return None
-    return mean_of(
-        auroc(judged.scores[use, at], judged.truth[use, at] == 1)
-        for at, use in enumerate(judged.usable.T)
-        if use.any()
-    )
+    return mean_auroc(judged.scores, np.where(judged.usable, judged.truth, np.int8(-1)))
 
 
 def judge(

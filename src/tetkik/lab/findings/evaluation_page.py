@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -15,20 +13,28 @@ import numpy as np
 from tetkik.lab.engine import charts as engine
 from tetkik.lab.engine.charts import (
     Bar,
-    ChartFile,
     Curve,
-    Plot,
     bar_chart,
-    check_target,
     confusion_chart,
     curve_chart,
     diverging,
-    drawn,
     matrix_chart,
     plot_reliability,
+    roc_chart,
     wrapped,
 )
-from tetkik.lab.engine.results import around, bracket, listed
+from tetkik.lab.engine.figure_tables import (
+    Cell,
+    Columns,
+    EvaluationView,
+    FigureTable,
+    LabelName,
+    Plot,
+    bracket,
+    short,
+    signed,
+)
+from tetkik.lab.engine.results import around, ends, listed
 from tetkik.lab.findings.summaries import (
     DIMENSIONS,
     LEAST_EXPECTED,
@@ -40,7 +46,7 @@ from tetkik.lab.findings.summaries import (
 from tetkik.language import Language, Sentence, translate
 from tetkik.statistics.calibration import reliability
 from tetkik.statistics.intervals import Bools, Floats
-from tetkik.statistics.roc import precision_recall_curve, roc_curve
+from tetkik.statistics.roc import precision_recall_curve
 from tetkik.values.finding_labels import label_name
 from tetkik.values.radiograph import Flaw, Route
 
@@ -75,14 +81,6 @@ FLAWS: MappingProxyType[str, Sentence] = MappingProxyType(
 ROUTES = MappingProxyType(
     {Route.CHEST: Sentence("chest radiographs"), Route.BRAIN_MRI: Sentence("brain MRI slices")}
 )
-
-
-@dataclass(frozen=True, slots=True)
-class LabelName(Sentence):
-    """A label, by its clinical name in the language asked for; the template is the label itself."""
-
-    def in_language(self, language: Language) -> str:
-        return label_name(self.template, language)
 
 
 def interpret(evaluation: Evaluation) -> tuple[Sentence, ...]:
@@ -120,21 +118,17 @@ def _overall(evaluation: Evaluation) -> Iterator[Sentence]:
 
 
 def _headline(evaluation: Evaluation) -> Iterator[Sentence]:
-    values = {"n": len(evaluation.judged), "labels": len(evaluation.measured), "mean": evaluation.mean_auroc}
-    interval = evaluation.mean_auroc_ci
-    if evaluation.mean_auroc is None:
-        yield Sentence("{n} images were scored, and no label has an AUROC.", {"n": values["n"]})
-    elif interval is None:
-        yield Sentence(
-            "Over {labels} labels on {n} images the mean AUROC is {mean:.3f}; it has no interval.",
-            values,
-        )
-    else:
-        yield Sentence(
-            "Over {labels} labels on {n} images the mean AUROC is {mean:.3f} (95% interval {low:.3f} to "
-            "{high:.3f}); 0.5 is guessing.",
-            {**values, "low": interval.low, "high": interval.high},
-        )
+    interval, mean = evaluation.mean_auroc_ci, evaluation.mean_auroc
+    values = {"n": len(evaluation.judged), "labels": len(evaluation.measured), "mean": mean}
+    yield Sentence(
+        "{n} images were scored, and no label has an AUROC."
+        if mean is None
+        else "Over {labels} labels on {n} images the mean AUROC is {mean:.3f}; it has no interval."
+        if interval is None
+        else "Over {labels} labels on {n} images the mean AUROC is {mean:.3f} (95% interval {low:.3f} to "
+        "{high:.3f}); 0.5 is guessing.",
+        values | ends(interval),
+    )
 
 
 def _extremes(evaluation: Evaluation) -> Iterator[Sentence]:
@@ -171,20 +165,19 @@ def _named(figures: LabelFigures) -> Sentence:
 def _shortcuts(evaluation: Evaluation) -> Iterator[Sentence]:
     found = [item for item in evaluation.measured if (item.source_shortcut or 0) >= SHORTCUT]
     for item in sorted(found, key=lambda item: -(item.source_shortcut or 0)):
-        values = {"label": LabelName(item.label), "known": item.source_shortcut, "auroc": item.auroc}
-        if item.auroc_within_source is None:
-            yield Sentence(
-                "Warning: {label} comes with its source. Knowing the source alone scores AUROC {known:.2f}, "
-                "so the {auroc:.2f} here may measure the source; no source has images with it and without "
-                "it.",
-                values,
-            )
-        else:
-            yield Sentence(
-                "Warning: {label} comes with its source. Knowing the source alone scores AUROC {known:.2f}, "
-                "so the {auroc:.2f} here may measure the source; within sources it is {within:.2f}.",
-                {**values, "within": item.auroc_within_source},
-            )
+        yield Sentence(
+            "Warning: {label} comes with its source. Knowing the source alone scores AUROC {known:.2f}, "
+            "so the {auroc:.2f} here may measure the source; no source has images with it and without it."
+            if item.auroc_within_source is None
+            else "Warning: {label} comes with its source. Knowing the source alone scores AUROC {known:.2f}, "
+            "so the {auroc:.2f} here may measure the source; within sources it is {within:.2f}.",
+            {
+                "label": LabelName(item.label),
+                "known": item.source_shortcut,
+                "auroc": item.auroc,
+                "within": item.auroc_within_source,
+            },
+        )
 
 
 def _screening(evaluation: Evaluation) -> Iterator[Sentence]:
@@ -230,49 +223,37 @@ def _decisions(evaluation: Evaluation) -> Iterator[Sentence]:
 def _calibration(evaluation: Evaluation) -> Iterator[Sentence]:
     if evaluation.mean_ece is None or evaluation.mean_brier_skill is None:
         return
-    values = {"ece": evaluation.mean_ece, "skill": evaluation.mean_brier_skill}
-    if evaluation.mean_ece <= _GOOD_ECE and evaluation.mean_brier_skill > 0:
-        yield Sentence(
-            "Its probabilities can be taken at their word: mean ECE {ece:.3f}, Brier skill {skill:+.3f}.",
-            values,
-        )
-    elif evaluation.mean_ece <= _GOOD_ECE:
-        yield Sentence(
-            "Its probabilities are right on average (mean ECE {ece:.3f}) but say no more than each label's "
-            "frequency would (Brier skill {skill:+.3f}).",
-            values,
-        )
-    else:
-        yield Sentence(
-            "Its probabilities should not be taken at their word here: mean ECE {ece:.3f}, Brier skill "
-            "{skill:+.3f}; see the reliability curves.",
-            values,
-        )
+    yield Sentence(
+        "Its probabilities should not be taken at their word here: mean ECE {ece:.3f}, Brier skill "
+        "{skill:+.3f}; see the reliability curves."
+        if evaluation.mean_ece > _GOOD_ECE
+        else "Its probabilities can be taken at their word: mean ECE {ece:.3f}, Brier skill {skill:+.3f}."
+        if evaluation.mean_brier_skill > 0
+        else "Its probabilities are right on average (mean ECE {ece:.3f}) but say no more than each label's "
+        "frequency would (Brier skill {skill:+.3f}).",
+        {"ece": evaluation.mean_ece, "skill": evaluation.mean_brier_skill},
+    )
 
 
 def _task(evaluation: Evaluation) -> Iterator[Sentence]:
     task = evaluation.task
     if task is None or task.accuracy is None:
         return
-    values = {
-        "n": task.n,
-        "labels": len(task.labels),
-        "accuracy": 100 * task.accuracy,
-        "balanced": 100 * (task.balanced_accuracy or 0.0),
-    }
-    if task.ci is None:
-        yield Sentence(
-            "Of {n} images with exactly one of the {labels} labels of the task {accuracy:.1f}% get the right "
-            "one first ({balanced:.1f}% with each label weighing the same).",
-            values,
-        )
-    else:
-        yield Sentence(
-            "Of {n} images with exactly one of the {labels} labels of the task {accuracy:.1f}% get the right "
-            "one first (95% interval {low:.1f} to {high:.1f}; {balanced:.1f}% with each label weighing the "
-            "same).",
-            {**values, "low": 100 * task.ci.low, "high": 100 * task.ci.high},
-        )
+    yield Sentence(
+        "Of {n} images with exactly one of the {labels} labels of the task {accuracy:.1f}% get the right "
+        "one first ({balanced:.1f}% with each label weighing the same)."
+        if task.ci is None
+        else "Of {n} images with exactly one of the {labels} labels of the task {accuracy:.1f}% get the "
+        "right one first (95% interval {low:.1f} to {high:.1f}; {balanced:.1f}% with each label weighing the "
+        "same).",
+        {
+            "n": task.n,
+            "labels": len(task.labels),
+            "accuracy": 100 * task.accuracy,
+            "balanced": 100 * (task.balanced_accuracy or 0.0),
+            **ends(task.ci, 100),
+        },
+    )
 
 
 def _subgroups(evaluation: Evaluation) -> Iterator[Sentence]:
@@ -362,26 +343,98 @@ def _without(evaluation: Evaluation) -> Iterator[Sentence]:
 
 _BINS = 10
 _ACROSS = 4
-_TRUE = "Findings that stand together, truth"
-_CALLED = "Findings that are called together, model"
 _MOST = 3.0
 """Powers of two at which the colours of the co-occurrence end."""
 
 
-def write_evaluation(evaluation: Evaluation, folder: Path, language: Language) -> tuple[Path, ...]:
-    """Write all but names of files and numbers of patients into `folder`; the files, sorted."""
-    check_target(folder)
-    return engine.write_evaluation(
-        evaluation,
-        folder,
-        language,
-        template="findings/findings.html.jinja",
-        pictures=pictures(evaluation, language),
-        table=("predictions.csv", predictions_csv(evaluation)),
-        labels=_ranked(evaluation),
-        name_of=lambda label: label_name(label, language),
-        route_name=lambda route: ROUTES[Route(route)].in_language(language),
-        dimensions=DIMENSIONS,
+_RANKING: Columns[LabelFigures] = {
+    "finding": lambda one: LabelName(one.label),
+    "with it / images": lambda one: f"{one.n_positive} / {one.n}",
+    "AUROC": lambda one: Cell(one.auroc, one.ci),
+    "within sources": lambda one: one.auroc_within_source,
+    "source alone": lambda one: one.source_shortcut,
+    "average precision": lambda one: one.average_precision,
+    "sensitivity at 90% specificity": lambda one: one.sensitivity_at[0][1],
+    "specificity at 90% sensitivity": lambda one: one.specificity_at[0][1],
+}
+_DECISIONS: Columns[LabelFigures] = {
+    "finding": lambda one: LabelName(one.label),
+    "threshold": lambda one: one.operated_at and one.operated_at.threshold,
+    "sensitivity": lambda one: short(one.sensitivity, one.sensitivity_ci),
+    "specificity": lambda one: short(one.specificity, one.specificity_ci),
+    "F1 at it": lambda one: one.f1,
+    "F1 at 0.5": lambda one: one.f1_at_half,
+    "ECE": lambda one: one.ece,
+    "Brier skill": lambda one: signed(one.brier_skill),
+}
+_PARTS: Columns[ImageSubgroup] = {
+    "labels": lambda part: len(part.aurocs or {}),
+    "mean AUROC": lambda part: Cell(part.mean_auroc, part.ci),
+}
+
+
+def view(evaluation: Evaluation) -> EvaluationView:
+    """What page and console show of it."""
+    ranked, task = _ranked(evaluation), evaluation.task
+    return EvaluationView(
+        evaluation=evaluation,
+        counts=(
+            Sentence("{n} images", {"n": len(evaluation.judged)}),
+            Sentence("{n} patients or groups", {"n": evaluation.groups}),
+        ),
+        headline=(
+            (Sentence("Mean AUROC"), Cell(evaluation.mean_auroc, evaluation.mean_auroc_ci)),
+            (Sentence("Mean average precision"), evaluation.mean_average_precision),
+            (Sentence("Calibration error (ECE)"), evaluation.mean_ece),
+            (Sentence("Brier skill"), signed(evaluation.mean_brier_skill)),
+            *(
+                (
+                    listed((Sentence("Anything abnormal"), ROUTES[Route(part.route)]), ", "),
+                    Cell(part.auroc, part.ci),
+                )
+                for part in evaluation.screening
+            ),
+            *([(Sentence("Accuracy on the task"), Cell(task.accuracy, task.ci))] if task else []),
+        ),
+        tables=(
+            FigureTable.of(
+                Sentence("Ranking, finding by finding"),
+                _RANKING,
+                ranked,
+                console=("finding", "with it / images", "AUROC", "source alone"),
+            ),
+            FigureTable.of(
+                Sentence("Decisions and probabilities, finding by finding"),
+                _DECISIONS,
+                ranked,
+                console=("finding", "threshold", "sensitivity", "specificity", "F1 at it"),
+            ),
+        ),
+        more_tables=(
+            FigureTable.of_subgroups(
+                Sentence("Parts of the images"),
+                _PARTS,
+                evaluation.subgroups,
+                DIMENSIONS,
+                Sentence(
+                    "Each source apart is what a model reaches where nothing but the disease tells the "
+                    "images apart. The mean is over the labels with enough images of both kinds in the part, "
+                    "so parts may differ in their labels."
+                ),
+            ),
+        ),
+        plots=pictures(evaluation),
+        files={"predictions.csv": lambda _: predictions_csv(evaluation)},
+        method=Sentence(
+            "Every figure comes from the answers that `tetkik findings predict --json` prints; "
+            "predictions.csv has them. What the table does not know of an image is left out, label by "
+            "label. Intervals of AUROC follow DeLong, with Obuchowski's variance where patients or copies "
+            "repeat; for every mean they are the middle 95% of {replicates} draws of whole groups (seed "
+            "{seed}). Intervals of sensitivity and specificity are Wilson's, with the images of a patient "
+            "counted as fewer. ECE has 15 bins of equal mass; Brier skill is against always giving the "
+            "label's frequency in this data.",
+            {"replicates": evaluation.replicates, "seed": evaluation.seed},
+        ),
     )
 
 
@@ -410,9 +463,9 @@ def predictions_csv(evaluation: Evaluation) -> str:
     return engine.csv_text(["sha256", "group", "source", "screen", *columns], rows)
 
 
-def pictures(evaluation: Evaluation, language: Language) -> tuple[ChartFile, ...]:
-    """Every picture that the evaluation allows. Needs matplotlib."""
-    wanted: list[Plot[Evaluation]] = []
+def pictures(evaluation: Evaluation) -> list[Plot]:
+    """Every picture that the evaluation allows."""
+    wanted: list[tuple[str, str, Callable[[Evaluation, Language], Figure]]] = []
     if evaluation.measured:
         wanted += [
             ("auroc.png", "AUROC of each finding", _bars),
@@ -422,13 +475,16 @@ def pictures(evaluation: Evaluation, language: Language) -> tuple[ChartFile, ...
     if any(figures.ece is not None for figures in evaluation.measured):
         wanted.append(("reliability.png", "Reliability of the probabilities", _reliability))
     if len(evaluation.co_occurrence.labels) > 1:
+        true, called = (
+            partial(_pairs, pairs) for pairs in (evaluation.co_occurrence, evaluation.called_co_occurrence)
+        )
         wanted += [
-            ("co_occurrence.png", _TRUE, partial(_pairs, evaluation.co_occurrence, _TRUE)),
-            ("co_occurrence_called.png", _CALLED, partial(_pairs, evaluation.called_co_occurrence, _CALLED)),
+            ("co_occurrence.png", "Findings that stand together, truth", true),
+            ("co_occurrence_called.png", "Findings that are called together, model", called),
         ]
     if evaluation.task is not None and evaluation.task.n:
         wanted.append(("task.png", "Confusion matrix of the task", _task_of_evaluation_page))
-    return drawn(evaluation, wanted, language)
+    return [(name, title, partial(draw, evaluation)) for name, title, draw in wanted]
 
 
 def _ranked(evaluation: Evaluation) -> list[LabelFigures]:
@@ -450,7 +506,6 @@ def _bars(evaluation: Evaluation, language: Language) -> Figure:
             Bar(f"{label_name(item.label, language)} ({item.n_positive})", item.auroc or 0.0, item.ci)
             for item in reversed(_ranked(evaluation))
         ],
-        title=translate("AUROC of each finding", language),
         axis=translate("AUROC with its 95% interval (in brackets: images with the finding)", language),
         mean=(mean, translate("mean {value:.3f}", language, value=mean)),
         chance=0.5,
@@ -458,19 +513,14 @@ def _bars(evaluation: Evaluation, language: Language) -> Figure:
 
 
 def _roc(evaluation: Evaluation, language: Language) -> Figure:
-    curves = []
-    for item in _ranked(evaluation):
-        scores, _, positive = _rows(evaluation, item.label)
-        curves.append(
-            Curve(f"{item.auroc:.3f}  {label_name(item.label, language)}", *roc_curve(scores, positive))
-        )
-    return curve_chart(
-        curves,
-        title=translate("ROC curves", language),
+    rows = {item.label: _rows(evaluation, item.label) for item in evaluation.measured}
+    return roc_chart(
+        (
+            (item.auroc, label_name(item.label, language), rows[item.label][0], rows[item.label][2])
+            for item in _ranked(evaluation)
+        ),
         x=translate("share of images without the finding that are called (1 - specificity)", language),
         y=translate("share of images with the finding that are called (sensitivity)", language),
-        legend="AUROC",
-        diagonal=True,
     )
 
 
@@ -483,7 +533,6 @@ def _precision_recall(evaluation: Evaluation, language: Language) -> Figure:
         curves.append(Curve(name, np.append(0.0, recall), np.append(precision[:1], precision)))
     return curve_chart(
         curves,
-        title=translate("Precision-recall curves", language),
         x=translate("share of images with the finding that are called (sensitivity)", language),
         y=translate("share of called images that have it (precision)", language),
         legend=translate("average precision / prevalence", language),
@@ -517,7 +566,7 @@ def _reliability(evaluation: Evaluation, language: Language) -> Figure:
     return figure
 
 
-def _pairs(pairs: CoOccurrence, title: str, _: Evaluation, language: Language) -> Figure:
+def _pairs(pairs: CoOccurrence, _: Evaluation, language: Language) -> Figure:
     names = [wrapped(label_name(label, language)) for label in pairs.labels]
     # With fewer expected, finding none says nothing.
     ratio = np.where(pairs.expected >= LEAST_EXPECTED, pairs.ratio, np.nan)
@@ -533,7 +582,6 @@ def _pairs(pairs: CoOccurrence, title: str, _: Evaluation, language: Language) -
     return matrix_chart(
         shade,
         texts,
-        title=translate(title, language),
         rows=names,
         columns=names,
         x=axis,
@@ -550,7 +598,6 @@ def _task_of_evaluation_page(evaluation: Evaluation, language: Language) -> Figu
         counts,
         task.confusion.sum(axis=1).tolist(),
         [label_name(label, language) for label in task.labels],
-        title=translate("Confusion matrix of the task", language),
         x=translate("label that the model puts first", language),
         y=translate("true label (images)", language),
         most=max(counts.max(), 1.0),

@@ -18,7 +18,10 @@ from tetkik.lab.engine.results import (
     LearnedReport,
     Subgroup,
     SubgroupFigures,
+    confusion,
+    ends,
     fields_json,
+    only_rows,
     subgroups_json,
     to_json,
 )
@@ -53,7 +56,7 @@ from tetkik.values.finding_labels import NIH_LABELS, NORMAL_LABELS, route_of
 from tetkik.values.radiograph import Route, Sex, View
 from tetkik.values.report import Certainty
 
-# Figures that only findings have: shortcuts, co-occurrence, screening, a task with one label an image.
+# Figures that only findings have: shortcuts, co-occurrence, screening.
 
 
 LEAST_EXPECTED = 3
@@ -133,40 +136,6 @@ def abnormal_truth(truth: Truth, labels: Sequence[str]) -> Truth:
     return np.select([ill & normal, ill, normal], [-1, 1, 0], -1).astype(np.int8)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SingleLabelTask:
-    """Rows that have exactly one of several labels, and which of them the model puts first."""
-
-    labels: tuple[str, ...]
-    rows: Ints
-    truth: Ints
-    """(n,), index of the true label."""
-    chosen: Ints
-    """(n,), index of the label with the highest value, the first of equals."""
-
-    @property
-    def correct(self) -> Bools:
-        """(n,): whether the label put first is the true one."""
-        return np.asarray(self.truth == self.chosen)
-
-    @property
-    def confusion(self) -> Ints:
-        """Counts, (labels, labels): a row a true label, a column a chosen one."""
-        size = len(self.labels)
-        return np.bincount(self.truth * size + self.chosen, minlength=size * size).reshape(size, size)
-
-
-def single_label_task(
-    values: Floats, truth: Truth, labels: Sequence[str], task: Sequence[str]
-) -> SingleLabelTask:
-    """The rows with exactly one label of `task` present and a value (not NaN) for every one."""
-    columns = [list(labels).index(label) for label in task]
-    present = truth[:, columns] == 1
-    rows = np.flatnonzero((present.sum(axis=1) == 1) & ~np.isnan(values[:, columns]).any(axis=1))
-    chosen = values[rows][:, columns].argmax(axis=1)
-    return SingleLabelTask(tuple(task), rows, present[rows].argmax(axis=1), chosen)
-
-
 # What an evaluation of findings found: frozen values, and their JSON.
 
 
@@ -207,6 +176,16 @@ class Judged:
 
     def __len__(self) -> int:
         return len(self.truth)
+
+    def only(self, rows: Bools) -> Judged:
+        names = ("truth", "scores", "probabilities", "positive", "screen", "groups")
+        return only_rows(self, rows, *names, "source", "view", "sex", "age", "sha256")
+
+    @classmethod
+    def bare(cls, source: tuple[str, ...], **values: Any) -> Judged:
+        """Rows of which nothing but the source is known: no view, no sex, no age and no file."""
+        none = (None,) * len(source)
+        return cls(source=source, view=none, sex=none, age=none, sha256=("",) * len(source), **values)
 
     @property
     def usable(self) -> Bools:
@@ -407,7 +386,13 @@ FIXED = (0.90, 0.95)
 LEAST_KIND = 5
 """Images with a label, and without it, from which on an interval, or a part's AUROC, means anything."""
 
-DIMENSIONS = {"view": "View", "source": "Source", "sex": "Sex", "age": "Age", "prevalence": "Prevalence"}
+DIMENSIONS = {
+    "view": Sentence("View"),
+    "source": Sentence("Source"),
+    "sex": Sentence("Sex"),
+    "age": Sentence("Age"),
+    "prevalence": Sentence("Prevalence"),
+}
 
 Without = dict[str, Sentence]
 """Why a figure is null, by its path in the JSON."""
@@ -539,6 +524,16 @@ def mean_of(values: Iterable[float | None]) -> float | None:
     return float(np.mean(there)) if there else None
 
 
+def mean_auroc(scores: NDArray[np.floating], truth: Truth) -> float | None:
+    """Mean AUROC of scores (rows, labels) over the labels known both ways; None where there is none."""
+    known = truth >= 0
+    return mean_of(
+        auroc(scores[use, at].astype(np.float64), truth[use, at] == 1)
+        for at, use in enumerate(known.T)
+        if use.any()
+    )
+
+
 def screening_figures(judged: Judged) -> tuple[tuple[Screening, ...], Without]:
     """Whether anything is abnormal, on each route that the truth speaks of."""
     found, without = [], {}
@@ -569,23 +564,27 @@ def screening_figures(judged: Judged) -> tuple[tuple[Screening, ...], Without]:
 
 
 def task_figures(judged: Judged, task: Sequence[str]) -> TaskFigures:
-    """Accuracy where exactly one label of `task` is true; calibrated values decide where all have them."""
+    """Accuracy where exactly one label of `task` is true and each has a value, the first of equals counts.
+
+    Calibrated values decide where all have them.
+    """
     columns = [judged.labels.index(label) for label in task]
     calibrated = not np.isnan(np.where(judged.usable, judged.probabilities, 0.0)[:, columns]).any()
     values = judged.probabilities if calibrated else judged.scores
-    found = single_label_task(values, judged.truth, judged.labels, task)
-    n = len(found.rows)
-    support = np.bincount(found.truth, minlength=len(task))
-    shares = [found.correct[found.truth == at].mean() for at in np.flatnonzero(support)]
-    areas = [auroc(values[found.rows, column], found.truth == at) for at, column in enumerate(columns)]
+    present = judged.truth[:, columns] == 1
+    rows = np.flatnonzero((present.sum(axis=1) == 1) & ~np.isnan(values[:, columns]).any(axis=1))
+    n, truth, chosen = len(rows), present[rows].argmax(axis=1), values[rows][:, columns].argmax(axis=1)
+    correct = np.asarray(truth == chosen)
+    shares = [correct[truth == at].mean() for at in np.unique(truth)]
+    areas = [auroc(values[rows, column], truth == at) for at, column in enumerate(columns)]
     return TaskFigures(
         labels=tuple(task),
         n=n,
-        accuracy=float(found.correct.mean()) if n else None,
-        ci=share_interval(found.correct, judged.groups[found.rows]),
+        accuracy=float(correct.mean()) if n else None,
+        ci=share_interval(correct, judged.groups[rows]),
         balanced_accuracy=float(np.mean(shares)) if n else None,
         mean_auroc=mean_of(areas) if n else None,
-        confusion=found.confusion,
+        confusion=confusion(truth, chosen, len(task)),
     )
 
 
@@ -691,15 +690,7 @@ def metrics_of(held_out: HeldOut, data: str, split: tuple[Sentence, ...]) -> tup
     figures = [*_means(judged, per_label), *_drafts(held_out)]
     figures += [item for found in per_label.values() for item in _of_label(held_out, judged, found)]
     return tuple(
-        Metric(
-            name=name,
-            value=value,
-            low=interval.low if interval else None,
-            high=interval.high if interval else None,
-            n=n,
-            data=data,
-            split=split,
-        )
+        Metric(name=name, value=value, **ends(interval), n=n, data=data, split=split)
         for name, value, interval, n in figures
     )
 
@@ -718,10 +709,9 @@ def source_metrics(
 
 def _judged(held_out: HeldOut) -> Judged:
     """The same rows as an evaluation has them; thresholds differ from fold to fold."""
-    none = (None,) * len(held_out.rows)
     assessed = np.flatnonzero((held_out.called >= 0).any(axis=0)).tolist()
     point = OperatedAt(math.nan, ThresholdOn.PROBABILITY)
-    return Judged(
+    return Judged.bare(
         labels=held_out.labels,
         truth=held_out.truth,
         scores=held_out.scores,
@@ -731,10 +721,6 @@ def _judged(held_out: HeldOut) -> Judged:
         operated_at={held_out.labels[at]: point for at in assessed},
         groups=held_out.groups,
         source=held_out.source,
-        view=none,
-        sex=none,
-        age=none,
-        sha256=("",) * len(held_out.rows),
     )
 
 
@@ -815,13 +801,3 @@ def words_separate(held_out: HeldOut) -> bool:
 
 def _share(name: str, success: Bools, groups: Ints) -> _Figure:
     return name, float(success.mean()), share_interval(success, groups), len(success)
-
-
-def mean_auroc(scores: NDArray[np.floating], truth: Truth) -> float | None:
-    """Mean AUROC of scores (rows, labels) over the labels known both ways; None where there is none."""
-    known = (truth >= 0).T
-    return mean_of(
-        auroc(scores[use, at].astype(np.float64), truth[use, at] == 1)
-        for at, use in enumerate(known)
-        if use.any()
-    )

@@ -14,7 +14,8 @@ from tetkik.lab.engine.results import to_json
 from tetkik.lab.engine.tables import read_table
 from tetkik.lab.report.external_metrics import METRICS, radeval_rows
 from tetkik.language import Language, Sentence
-from tetkik.report.labeler import Context, Polarity, read_report
+from tetkik.report.labeler import Polarity, read_report
+from tetkik.report.labeler.read import stated_polarities
 from tetkik.report.passages.documents import language_of
 from tetkik.statistics import ClusterBootstrap, Floats, Interval, percentile_interval
 from tetkik.values import FINDING_LABELS, NORMAL_LABELS
@@ -89,16 +90,8 @@ def read_pairs(path: Path, language: Language | None = None) -> list[Pair]:
 
 def stated_labels(text: str, language: Language) -> frozenset[str]:
     """The findings that a report asserts or leaves open; implied ones where nothing is stated outright."""
-    outright: dict[str, bool] = {}
-    implied: dict[str, bool] = {}
-    for reading in read_report(text, language):
-        for mention in reading.mentions:
-            if mention.context is Context.CURRENT:
-                kind = implied if mention.implied else outright
-                kind[mention.label] = (
-                    kind.get(mention.label, False) or mention.polarity is not Polarity.ABSENT
-                )
-    return frozenset(label for label in LABELS if (implied | outright).get(label))
+    found = stated_polarities(read_report(text, language))
+    return frozenset(label for label in LABELS if found.get(label, Polarity.ABSENT) is not Polarity.ABSENT)
 
 
 def evaluate_reports(

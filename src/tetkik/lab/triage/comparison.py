@@ -13,7 +13,15 @@ from tetkik.errors import BundleMismatch
 from tetkik.lab.engine.duplicate_texts import duplicate_texts
 from tetkik.lab.engine.learned_rows import LearnedRows
 from tetkik.lab.engine.options import LearnedTreatment
-from tetkik.lab.engine.results import LearnedReport, around, distinct_names, divide, fields_json, to_json
+from tetkik.lab.engine.results import (
+    LearnedReport,
+    around,
+    distinct_names,
+    divide,
+    ends,
+    fields_json,
+    to_json,
+)
 from tetkik.lab.triage.data import Complaints
 from tetkik.lab.triage.evaluate import (
     SCORING,
@@ -202,15 +210,13 @@ def _conclusion(comparison: TriageComparison, same: bool) -> Sentence:
 
 def _macro_conclusion(comparison: TriageComparison) -> Sentence:
     interval = comparison.ci["macro_f1_difference"]
-    values = {"difference": comparison.macro_f1_difference}
-    if interval is None:
-        return Sentence("Macro-F1 differs by {difference:+.3f} (second minus first).", values)
-    values |= {"low": interval.low, "high": interval.high}
     return Sentence(
-        "Macro-F1 differs by {difference:+.3f} (second minus first; 95% interval {low:+.3f} to "
+        "Macro-F1 differs by {difference:+.3f} (second minus first)."
+        if interval is None
+        else "Macro-F1 differs by {difference:+.3f} (second minus first; 95% interval {low:+.3f} to "
         "{high:+.3f}), which may be chance."
         if interval.low <= 0 <= interval.high
         else "Macro-F1 differs by {difference:+.3f} (second minus first; 95% interval {low:+.3f} to "
         "{high:+.3f}), which is more than chance.",
-        values,
+        {"difference": comparison.macro_f1_difference, **ends(interval)},
     )

@@ -14,6 +14,7 @@ import numpy as np
 from tetkik.csv_rows import read_columns
 from tetkik.errors import DataError
 from tetkik.lab.engine.duplicate_texts import canonical
+from tetkik.lab.engine.results import only_rows
 from tetkik.statistics import Ints
 from tetkik.values import DEPARTMENTS
 
@@ -33,9 +34,7 @@ class Complaints:
 
     def only(self, rows: Sequence[int] | Ints) -> Complaints:
         """These rows, in this order."""
-        return Complaints(
-            tuple(self.texts[row] for row in rows), tuple(self.labels[row] for row in rows), self.left_out
-        )
+        return only_rows(self, rows, "texts", "labels")
 
 
 def in_order(labels: Iterable[str]) -> tuple[str, ...]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,24 +18,27 @@ from tetkik.lab.engine.charts import (
     MAIN,
     PALE,
     Bar,
-    ChartFile,
-    Curve,
-    Plot,
     axes,
     bar_chart,
-    check_target,
     confusion_chart,
-    curve_chart,
-    drawn,
     plot_reliability,
+    roc_chart,
 )
-from tetkik.lab.engine.results import around, bracket
-from tetkik.lab.triage.summaries import Evaluation, Judged, accuracy_by_coverage, rank_of_truth
+from tetkik.lab.engine.figure_tables import Cell, Columns, EvaluationView, FigureTable, Plot, bracket, signed
+from tetkik.lab.engine.results import around, ends, listed
+from tetkik.lab.triage.summaries import (
+    ComplaintSubgroup,
+    Evaluation,
+    Judged,
+    LabelFigures,
+    PerturbedFigures,
+    accuracy_by_coverage,
+    rank_of_truth,
+)
 from tetkik.language import Language, Sentence, translate
 from tetkik.settings import settings
 from tetkik.statistics.calibration import reliability
 from tetkik.statistics.intervals import Floats
-from tetkik.statistics.roc import roc_curve
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -100,23 +103,20 @@ def collapse(judged: Judged) -> Iterator[Sentence]:
 
 
 def _overall(evaluation: Evaluation) -> Sentence:
-    values = {
-        "n": len(evaluation.judged),
-        "accuracy": 100 * evaluation.accuracy,
-        "top3": 100 * evaluation.top3_accuracy,
-        "f1": evaluation.macro_f1,
-    }
     interval = evaluation.ci["accuracy"]
-    if interval is None:
-        return Sentence(
-            "Of {n} complaints {accuracy:.1f}% get the right department first and {top3:.1f}% among the "
-            "first three; macro-F1 is {f1:.3f}. These are too few to say how far chance reaches.",
-            values,
-        )
     return Sentence(
-        "Of {n} complaints {accuracy:.1f}% get the right department first (95% interval {low:.1f} to "
+        "Of {n} complaints {accuracy:.1f}% get the right department first and {top3:.1f}% among the first "
+        "three; macro-F1 is {f1:.3f}. These are too few to say how far chance reaches."
+        if interval is None
+        else "Of {n} complaints {accuracy:.1f}% get the right department first (95% interval {low:.1f} to "
         "{high:.1f}) and {top3:.1f}% among the first three; macro-F1 is {f1:.3f}.",
-        {**values, "low": 100 * interval.low, "high": 100 * interval.high},
+        {
+            "n": len(evaluation.judged),
+            "accuracy": 100 * evaluation.accuracy,
+            "top3": 100 * evaluation.top3_accuracy,
+            "f1": evaluation.macro_f1,
+            **ends(interval, 100),
+        },
     )
 
 
@@ -233,13 +233,13 @@ def _robustness(evaluation: Evaluation) -> Iterator[Sentence]:
     spelled = [perturbed for perturbed in evaluation.robustness if not perturbed.id.startswith("first_")]
     worst = min(spelled, key=lambda perturbed: perturbed.accuracy_change)
     fall = -100 * worst.accuracy_change
-    if fall < 1:
-        yield Sentence("How a text is spelled matters little: no perturbation costs one point of accuracy.")
-    else:
-        yield Sentence(
-            "Of the changes in spelling this one costs most: {perturbation} ({fall:.1f} points of accuracy).",
-            {"perturbation": worst.title, "fall": fall},
-        )
+    yield Sentence(
+        "How a text is spelled matters little: no perturbation costs one point of accuracy."
+        if fall < 1
+        else "Of the changes in spelling this one costs most: {perturbation} ({fall:.1f} points of "
+        "accuracy).",
+        {"perturbation": worst.title, "fall": fall},
+    )
     short = next(perturbed for perturbed in evaluation.robustness if perturbed.id == "first_sentence")
     yield Sentence(
         "With the first sentence only, {accuracy:.1f}% are right ({change:+.1f} points).",
@@ -280,24 +280,93 @@ def _missing(evaluation: Evaluation) -> Iterator[Sentence]:
         )
 
 
-DIMENSIONS = {"length": "Length", "age": "Age given", "sex": "Sex in words"}
+DIMENSIONS = {"length": Sentence("Length"), "age": Sentence("Age given"), "sex": Sentence("Sex in words")}
 """The title of each dimension of the subgroups."""
+_NAMES = {
+    "accuracy": Sentence("Accuracy"),
+    "macro_f1": Sentence("Macro-F1"),
+    "top3_accuracy": Sentence("Among the first three"),
+    "macro_precision": Sentence("Macro precision"),
+    "macro_recall": Sentence("Macro recall"),
+}
 
 
-def write_evaluation(evaluation: Evaluation, folder: Path, language: Language) -> tuple[Path, ...]:
-    """Write all about `evaluation` into `folder`, but for the words of the complaints: the files."""
-    check_target(folder)
+_DEPARTMENTS: Columns[LabelFigures] = {
+    "department": lambda one: one.label,
+    "n": lambda one: one.support,
+    "F1": lambda one: Cell(one.f1, one.ci["f1"]),
+    "precision": lambda one: one.precision,
+    "recall": lambda one: one.recall,
+    "AUROC": lambda one: one.auroc,
+    "95%": lambda one: one.ci["auroc"],
+}
+_PERTURBED: Columns[PerturbedFigures] = {
+    "perturbation": lambda one: one.title,
+    "accuracy": lambda one: one.accuracy,
+    "change of accuracy": lambda one: signed(one.accuracy_change, one.ci["accuracy_change"]),
+    "Macro-F1": lambda one: one.macro_f1,
+    "change of Macro-F1": lambda one: signed(one.macro_f1_change, one.ci["macro_f1_change"]),
+}
+_PARTS: Columns[ComplaintSubgroup] = {
+    "accuracy": lambda part: Cell(part.accuracy, part.ci),
+    "Macro-F1": lambda part: part.macro_f1,
+}
+
+
+def view(evaluation: Evaluation) -> EvaluationView:
+    """What page and console show of it."""
     present = [figures for figures in evaluation.per_label.values() if figures]
-    return engine.write_evaluation(
-        evaluation,
-        folder,
-        language,
-        template="triage/triage.html.jinja",
-        pictures=pictures(evaluation, language),
-        table=("predictions.csv", predictions_csv(evaluation)),
-        labels=sorted(present, key=lambda figures: -figures.support),
-        dimensions=DIMENSIONS,
+    perturbed = FigureTable.of(Sentence("Perturbed texts"), _PERTURBED, evaluation.robustness)
+    return EvaluationView(
+        evaluation=evaluation,
+        counts=(Sentence("{n} complaints", {"n": len(evaluation.judged)}),),
+        headline=(
+            *(
+                (title, Cell(getattr(evaluation, name), evaluation.ci[name]))
+                for name, title in _NAMES.items()
+            ),
+            (Sentence("Calibration error (ECE)"), evaluation.ece),
+            (Sentence("Brier skill"), evaluation.brier_skill),
+        ),
+        tables=(
+            FigureTable.of(
+                Sentence("Departments"),
+                _DEPARTMENTS,
+                sorted(present, key=lambda one: -one.support),
+                console=[title for title in _DEPARTMENTS if title != "95%"],
+            ),
+        ),
+        more_tables=(
+            _answered(evaluation),
+            perturbed,
+            FigureTable.of_subgroups(
+                Sentence("Parts of the complaints"), _PARTS, evaluation.subgroups, DIMENSIONS
+            ),
+        ),
+        plots=pictures(evaluation),
+        files={"predictions.csv": lambda _: predictions_csv(evaluation)},
+        method=Sentence(
+            "Every figure comes from the probabilities that `tetkik triage predict --json` prints; "
+            "predictions.csv has them. Intervals are the middle 95% of {replicates} draws of whole duplicate "
+            "groups (seed {seed}), those of AUROC follow Obuchowski (1997). ECE has 15 bins of equal mass; "
+            "Brier skill is against always answering the frequencies of the labels in this data.",
+            {"replicates": evaluation.replicates, "seed": evaluation.seed},
+        ),
     )
+
+
+def _answered(evaluation: Evaluation) -> FigureTable:
+    own = evaluation.abstain
+    rows: list[Sequence[object]] = [
+        (f"{point.coverage:.2f}", point.n, point.accuracy, point.least_confidence)
+        for point in evaluation.coverage.points
+    ]
+    if own is not None:
+        title = Sentence("the model's own threshold ({value:.2f})", {"value": own.threshold})
+        share = Sentence("{name}", {"name": f"{own.coverage:.2f}"})
+        rows.append((listed((title, share), ": "), own.n, own.accuracy, own.threshold))
+    titles = ("share answered", "n", "accuracy", "least probability")
+    return FigureTable(Sentence("Accuracy against coverage"), titles, rows, console=())
 
 
 def predictions_csv(evaluation: Evaluation) -> str:
@@ -319,9 +388,9 @@ def predictions_csv(evaluation: Evaluation) -> str:
     return engine.csv_text(header, rows)
 
 
-def pictures(evaluation: Evaluation, language: Language) -> tuple[ChartFile, ...]:
-    """Every picture that the evaluation allows; ROC and calibration need readable texts. Needs matplotlib."""
-    wanted: list[Plot[Evaluation]] = [
+def pictures(evaluation: Evaluation) -> list[Plot]:
+    """Every picture that the evaluation allows; ROC and calibration need readable texts."""
+    wanted: list[tuple[str, str, Callable[[Evaluation, Language], Figure]]] = [
         ("confusion.png", "Confusion matrix, complaints", _confusion_counts),
         ("confusion_normalised.png", "Confusion matrix, share of each department (%)", _confusion_shares),
         ("per_label.png", "F1 of each department", _per_label),
@@ -331,28 +400,26 @@ def pictures(evaluation: Evaluation, language: Language) -> tuple[ChartFile, ...
     wanted.append(("coverage.png", "Accuracy against coverage", _coverage_of_evaluation_page))
     if any(figures and figures.auroc is not None for figures in evaluation.per_label.values()):
         wanted.append(("roc.png", "ROC curves, one department against the rest", _roc))
-    return drawn(evaluation, wanted, language)
+    return [(name, title, partial(draw, evaluation)) for name, title, draw in wanted]
 
 
 def _confusion_counts(evaluation: Evaluation, language: Language) -> Figure:
     counts = evaluation.judged.confusion.astype(np.float64)
-    return _confusion(evaluation, language, "Confusion matrix, complaints", counts, max(counts.max(), 1.0))
+    return _confusion(evaluation, language, counts, max(counts.max(), 1.0))
 
 
 def _confusion_shares(evaluation: Evaluation, language: Language) -> Figure:
     counts = evaluation.judged.confusion.astype(np.float64)
     # Of all complaints of the department, answered or not: the diagonal is its recall.
     shares = 100 * counts / np.maximum(evaluation.judged.support[:, None], 1)
-    title = "Confusion matrix, share of each department (%)"
-    return _confusion(evaluation, language, title, shares, 100)
+    return _confusion(evaluation, language, shares, 100)
 
 
-def _confusion(evaluation: Evaluation, language: Language, title: str, values: Floats, most: float) -> Figure:
+def _confusion(evaluation: Evaluation, language: Language, values: Floats, most: float) -> Figure:
     return confusion_chart(
         values,
         evaluation.judged.support.tolist(),
         evaluation.judged.labels,
-        title=translate(title, language),
         x=translate("department named by the model", language),
         y=translate("true department (complaints)", language),
         most=most,
@@ -364,7 +431,6 @@ def _per_label(evaluation: Evaluation, language: Language) -> Figure:
     present.sort(key=lambda figures: figures.f1)
     return bar_chart(
         [Bar(f"{item.label} ({item.support})", item.f1, item.ci["f1"]) for item in present],
-        title=translate("F1 of each department", language),
         axis=translate("F1, with its 95% interval (in brackets: complaints)", language),
         mean=(
             evaluation.macro_f1,
@@ -427,7 +493,6 @@ def _coverage_of_evaluation_page(evaluation: Evaluation, language: Language) -> 
     plot.set(xlim=(0, 1.02), ylim=(max(0.0, low - 0.08), 1.01))
     plot.grid(axis="y", color=PALE, linewidth=0.7)
     plot.set_axisbelow(True)
-    plot.set_title(translate("Accuracy against coverage", language))
     plot.set_xlabel(translate("share of complaints answered, the surest first", language))
     plot.set_ylabel(translate("accuracy", language))
     return figure
@@ -436,21 +501,12 @@ def _coverage_of_evaluation_page(evaluation: Evaluation, language: Language) -> 
 def _roc(evaluation: Evaluation, language: Language) -> Figure:
     judged = evaluation.judged
     answered = judged.answered
-    known = [
-        (index, figures)
-        for index, figures in enumerate(evaluation.per_label.values())
-        if figures and figures.auroc is not None
-    ]
+    found = enumerate(evaluation.per_label.values())
+    known = [(index, one) for index, one in found if one and one.auroc is not None]
     known.sort(key=lambda item: -(item[1].auroc or 0.0))
-    curves = []
-    for index, figures in known:
-        rates = roc_curve(judged.probabilities[answered, index], judged.truth[answered] == index)
-        curves.append(Curve(f"{figures.auroc:.3f}  {figures.label}", *rates))
-    return curve_chart(
-        curves,
-        title=translate("ROC curves, one department against the rest", language),
+    scores, truth = judged.probabilities[answered], judged.truth[answered]
+    return roc_chart(
+        ((one.auroc, one.label, scores[:, index], truth == index) for index, one in known),
         x=translate("share of other complaints wrongly taken in", language),
         y=translate("share of its complaints found", language),
-        legend="AUROC",
-        diagonal=True,
     )

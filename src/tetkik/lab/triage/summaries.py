@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
@@ -18,7 +18,10 @@ from tetkik.lab.engine.results import (
     LearnedReport,
     Subgroup,
     SubgroupFigures,
+    confusion,
+    ends,
     fields_json,
+    only_rows,
     subgroups_json,
     to_json,
 )
@@ -92,14 +95,6 @@ def rank_of_truth(probabilities: Floats, truth: Ints) -> Ints:
     return rank
 
 
-def confusion(truth: Ints, predicted: Ints, labels: int) -> Ints:
-    """Counts, (labels, labels): a row a true label, a column a predicted one; NO_ANSWER is not counted."""
-    answered = predicted != NO_ANSWER
-    flat = truth[answered] * labels + predicted[answered]
-    counts: Ints = np.bincount(flat, minlength=labels * labels).astype(np.int64)
-    return counts.reshape(labels, labels)
-
-
 def decision_columns(probabilities: Floats, truth: Ints) -> Floats:
     """One row of 0 and 1 for each complaint, whose sums give every decision figure.
 
@@ -166,9 +161,7 @@ class Judged:
         return len(self.truth)
 
     def only(self, rows: Bools) -> Judged:
-        return replace(
-            self, truth=self.truth[rows], probabilities=self.probabilities[rows], groups=self.groups[rows]
-        )
+        return only_rows(self, rows, "truth", "probabilities", "groups")
 
     @property
     def predicted(self) -> Ints:
@@ -361,10 +354,7 @@ def measured(judged: Judged, *, split: tuple[Sentence, ...], data: str) -> tuple
     found = []
     for name, value in values.items():
         interval = interval_of(replicates, name) if name in DECISIONS else None
-        low, high = (interval.low, interval.high) if interval else (None, None)
-        found.append(
-            Metric(name=name, value=value, low=low, high=high, n=len(judged), data=data, split=split)
-        )
+        found.append(Metric(name=name, value=value, **ends(interval), n=len(judged), data=data, split=split))
     return tuple(found)
 
 
@@ -490,34 +480,20 @@ _FEMALE, _MALE = (re.compile(rf"\b(?:{'|'.join(_WORDS[sex])})") for sex in ("fem
 def subgroups(texts: Sequence[str]) -> tuple[Subgroup, ...]:
     """Every part of `texts`, by length, stated age and sex in words: of each dimension a row is in one."""
     folded = [" ".join(turkish.fold(text).split()) for text in texts]
-    return (*_by_length(texts), *_by_age(folded), *_by_sex(folded))
-
-
-def _by_length(texts: Sequence[str]) -> tuple[Subgroup, ...]:
     words = np.array([len(text.split()) for text in texts])
+    ages = [read_age(text) for text in folded]
+    years = np.array([np.nan if age is None else age.years for age in ages])
+    female = np.array([bool(_FEMALE.search(text)) for text in folded])
+    male = np.array([bool(_MALE.search(text)) for text in folded])
     return (
         Subgroup("length", "under_20", Sentence("under 20 words"), words < 20),
         Subgroup("length", "20_to_49", Sentence("20 to 49 words"), (words >= 20) & (words < 50)),
         Subgroup("length", "50_to_99", Sentence("50 to 99 words"), (words >= 50) & (words < 100)),
         Subgroup("length", "100_or_more", Sentence("100 words or more"), words >= 100),
-    )
-
-
-def _by_age(folded: Sequence[str]) -> tuple[Subgroup, ...]:
-    ages = [read_age(text) for text in folded]
-    years = np.array([np.nan if age is None else age.years for age in ages])
-    return (
         Subgroup("age", "child", Sentence("age given, under 18"), years < 18),
         Subgroup("age", "adult", Sentence("age given, 18 to 64"), (years >= 18) & (years < 65)),
         Subgroup("age", "old", Sentence("age given, 65 or more"), years >= 65),
         Subgroup("age", "not_told", Sentence("no age given"), np.isnan(years)),
-    )
-
-
-def _by_sex(folded: Sequence[str]) -> tuple[Subgroup, ...]:
-    female = np.array([bool(_FEMALE.search(text)) for text in folded])
-    male = np.array([bool(_MALE.search(text)) for text in folded])
-    return (
         Subgroup("sex", "female", Sentence("words of a woman or girl"), female & ~male),
         Subgroup("sex", "male", Sentence("words of a man or boy"), male & ~female),
         Subgroup("sex", "both", Sentence("words of both sexes"), female & male),

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tetkik._version import __version__
+from tetkik.lab.engine.figure_tables import LabelName
 from tetkik.lab.engine.results import listed
-from tetkik.lab.findings.evaluation_page import LabelName
 from tetkik.lab.findings.summaries import LabelFigures
 from tetkik.lab.trial.interpretation import DECISIONS, DIMENSION_NAMES, patients_sentence
 from tetkik.lab.trial.results import TrialResult

@@ -23,7 +23,7 @@ from tetkik.lab.trial.interpretation import DIMENSION_NAMES, interpret
 from tetkik.lab.trial.journal import Journal, Limits
 from tetkik.lab.trial.results import Check, Counts, TrialDecision, TrialPart, TrialResult
 from tetkik.language import Language, Sentence
-from tetkik.report.labeler.read import read_report
+from tetkik.report.labeler.read import read_report, stated_polarities
 from tetkik.report.labeler.rules import Context, Polarity
 from tetkik.statistics.intervals import Bools, Interval, Ints, share_interval
 from tetkik.values.finding import ThresholdOn
@@ -33,7 +33,6 @@ from tetkik.values.radiograph import Sex
 # What a signed report says of a study, as far as it is compared: labels, and which parts it belongs to.
 
 
-_STRENGTH = {Polarity.ABSENT: 0, Polarity.UNCERTAIN: 1, Polarity.PRESENT: 2}
 _SEXES = {**{sex.value: sex.value for sex in Sex}, "K": Sex.FEMALE.value, "E": Sex.MALE.value}
 """Also as Turkish tables have them: kadın, erkek."""
 _AGES = ((18, "under_18"), (40, "18_to_39"), (65, "40_to_64"), (200, "65_or_more"))
@@ -63,26 +62,14 @@ class TrialReference:
 def read_truth(text: str, language: Language | None, limits: Limits) -> dict[str, int]:
     """What a report says of each shared label: 1, 0, or nothing where it is not known.
 
-    Of several statements an assertion outweighs a doubt and a doubt a denial; what is only implied counts
-    where nothing is said outright. A report without words says nothing at all.
+    Statements are weighed as in `stated_polarities`; a report without words says nothing at all.
     """
-    stated: dict[str, Polarity] = {}
-    implied: dict[str, Polarity] = {}
-    open_labels: set[str] = set()
     readings = read_report(text, language)
     if not any(reading.text.strip() for reading in readings):
         return {}
-    for reading in readings:
-        for mention in reading.mentions:
-            if mention.context is Context.NOT_ASSESSED:
-                open_labels.add(mention.label)
-            if mention.context is not Context.CURRENT:
-                continue
-            found = implied if mention.implied else stated
-            known = found.get(mention.label)
-            if known is None or _STRENGTH[mention.polarity] > _STRENGTH[known]:
-                found[mention.label] = mention.polarity
-    strongest = implied | stated
+    mentions = (mention for reading in readings for mention in reading.mentions)
+    open_labels = {mention.label for mention in mentions if mention.context is Context.NOT_ASSESSED}
+    strongest = stated_polarities(readings)
     values = {
         Polarity.PRESENT: 1,
         Polarity.ABSENT: 0,
@@ -367,7 +354,7 @@ def _parts(studies: _Studies, limited: Sequence[str]) -> Iterator[TrialPart]:
             title = TITLES.get((dimension, name)) or (
                 Sentence("{name}", {"name": name}) if name else _UNKNOWN
             )
-            own = _only(judged, rows)
+            own = judged.only(rows)
             positive = (own.truth[:, columns] == 1) & own.usable[:, columns]
             part = TrialPart(dimension, name or "unknown", title, len(own), positives=int(positive.sum()))
             if part.n < SMALLEST:
@@ -382,19 +369,6 @@ def _parts(studies: _Studies, limited: Sequence[str]) -> Iterator[TrialPart]:
                 sensitivity=float(called.mean()) if len(called) else None,
                 per_label={label: item for label, item in figures.items() if item.n},
             )
-
-
-def _only(judged: Judged, rows: Bools) -> Judged:
-    index = np.flatnonzero(rows).tolist()
-    arrays: dict[str, Any] = {
-        name: getattr(judged, name)[rows]
-        for name in ("truth", "scores", "probabilities", "positive", "screen", "groups")
-    }
-    cells: dict[str, Any] = {
-        name: tuple(getattr(judged, name)[row] for row in index)
-        for name in ("source", "view", "sex", "age", "sha256")
-    }
-    return replace(judged, **arrays, **cells)
 
 
 def _studies(journal: Journal) -> _Studies:
@@ -476,8 +450,7 @@ def _studies(journal: Journal) -> _Studies:
             refused=counted["refused"],
             failed=counted["failed"],
         )
-    none = (None,) * len(chosen)
-    judged = Judged(
+    judged = Judged.bare(
         labels=labels,
         truth=truth[chosen],
         scores=values[0][chosen],
@@ -491,10 +464,6 @@ def _studies(journal: Journal) -> _Studies:
         },
         groups=group[chosen],
         source=tuple(parts["site"][row] for row in chosen),
-        view=none,
-        sex=none,
-        age=none,
-        sha256=("",) * len(chosen),
     )
     counts = Counts(
         reports=about.get("reports"),

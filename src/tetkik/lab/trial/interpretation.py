@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from itertools import chain, groupby
 from types import MappingProxyType
 
-from tetkik.lab.engine.results import bracket, listed
-from tetkik.lab.findings.evaluation_page import LabelName
+from tetkik.lab.engine.figure_tables import LabelName, bracket
+from tetkik.lab.engine.results import listed
 from tetkik.lab.trial.results import Check, TrialDecision, TrialPart, TrialResult
 from tetkik.language import Sentence
 

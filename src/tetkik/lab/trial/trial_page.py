@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tetkik.lab.engine import charts as engine
-from tetkik.lab.engine.charts import Bar, ChartFile, Plot, bar_chart, check_target, csv_text, drawn
+from tetkik.lab.engine.charts import Bar, bar_chart, csv_text
+from tetkik.lab.engine.figure_tables import Cell, Columns, EvaluationView, FigureTable, LabelName, Plot, short
+from tetkik.lab.engine.results import listed
 from tetkik.lab.findings.evaluation_page import FLAWS
 from tetkik.lab.findings.summaries import LabelFigures
 from tetkik.lab.trial.checklists import CLAIM, DECIDE_AI
 from tetkik.lab.trial.interpretation import DECISIONS, DIMENSION_NAMES, check_name, patients_sentence
-from tetkik.lab.trial.results import TrialPart, TrialResult
+from tetkik.lab.trial.results import Check, TrialPart, TrialResult
 from tetkik.language import Language, Sentence, translate
-from tetkik.statistics import Interval
 from tetkik.values import label_name
 
 if TYPE_CHECKING:
@@ -33,33 +32,117 @@ LEFT_OUT = {
 }
 
 
-def write_trial(result: TrialResult, folder: Path, language: Language) -> tuple[Path, ...]:
-    """Write page, pictures, tables and `metrics.json` into `folder`; the files, sorted."""
-    check_target(folder)
-    return engine.write_evaluation(
-        result,
-        folder,
-        language,
-        template="trial/trial.html.jinja",
-        pictures=pictures(result, language),
-        table=("labels.csv", labels_csv(result)),
-        more_tables={
-            "checks.csv": checks_csv(result),
-            "parts.csv": parts_csv(result),
-            "cases.csv": cases_csv(result),
-            "claim.csv": checklist_csv(CLAIM, result.claim or {}, language),
-            "decide-ai.csv": checklist_csv(DECIDE_AI, result.decide_ai or {}, language),
+_LIMITS: Columns[Check] = {
+    "limit of": check_name,
+    "limit": lambda check: short(check.limit),
+    "value": lambda check: short(check.value, check.ci),
+    "n": lambda check: check.n,
+    "decision": lambda check: DECISIONS[check.decision],
+}
+_RATES: Mapping[str, Callable[[LabelFigures], Cell]] = {
+    "sensitivity": lambda one: short(one.sensitivity, one.sensitivity_ci),
+    "specificity": lambda one: short(one.specificity, one.specificity_ci),
+    "AUROC": lambda one: Cell(one.auroc, one.ci),
+}
+_FINDINGS: Columns[LabelFigures] = {
+    "finding": lambda one: LabelName(one.label),
+    "with it / studies": lambda one: f"{one.n_positive} / {one.n}",
+    **_RATES,
+}
+_TITLES = {
+    "sensitivity": "Sensitivity by finding",
+    "specificity": "Specificity by finding",
+    "AUROC": "AUROC by finding",
+}
+"""Of the pictures of `_RATES`."""
+_PART_COLUMNS: Columns[TrialPart] = {
+    "findings present": lambda part: part.positives,
+    "sensitivity": lambda part: short(part.sensitivity, part.ci),
+}
+
+
+def view(result: TrialResult) -> EvaluationView:
+    """What page and console show of it."""
+    answered = result.checks[0]
+    return EvaluationView(
+        evaluation=result,
+        counts=(Sentence("{n} studies", {"n": len(result.judged)}), patients_sentence(result)),
+        headline=(
+            (Sentence("Decision by the limits fixed beforehand"), DECISIONS[result.decision]),
+            (Sentence("Studies answered"), short(answered.value, answered.ci)),
+        ),
+        tables=(
+            FigureTable.of(
+                Sentence("Limits"),
+                _LIMITS,
+                result.checks,
+                Sentence(
+                    "Fixed before the first image; SHA-256 of the file {digest}. Go: the whole interval is "
+                    "at or above the limit. No go: the whole interval is below it.",
+                    {"digest": result.fixed["limits_sha256"]},
+                ),
+            ),
+            FigureTable.of(Sentence("Finding by finding"), _FINDINGS, shown_labels(result), console=()),
+            FigureTable.of_subgroups(
+                Sentence("Parts of the studies"),
+                _PART_COLUMNS,
+                result.parts,
+                DIMENSION_NAMES,
+                Sentence("Sensitivity of the limited findings together; parts.csv has every finding."),
+                console=(),
+            ),
+            _not_in_the_figures(result),
+        ),
+        more_tables=(
+            _checklist("CLAIM 2024", CLAIM, result.claim or {}),
+            _checklist("DECIDE-AI", DECIDE_AI, result.decide_ai or {}),
+        ),
+        plots=pictures(result),
+        files={
+            "labels.csv": lambda _: labels_csv(result),
+            "checks.csv": lambda _: checks_csv(result),
+            "parts.csv": lambda _: parts_csv(result),
+            "cases.csv": lambda _: cases_csv(result),
+            "claim.csv": partial(checklist_csv, CLAIM, result.claim or {}),
+            "decide-ai.csv": partial(checklist_csv, DECIDE_AI, result.decide_ai or {}),
         },
-        name_of=lambda label: label_name(label, language),
-        check_name=check_name,
-        decisions=DECISIONS,
-        dimensions=DIMENSION_NAMES,
-        patients=patients_sentence(result),
-        flaw_names=FLAWS,
-        left_out_names=LEFT_OUT,
-        labels=shown_labels(result),
-        checklists=(("CLAIM 2024", CLAIM, result.claim), ("DECIDE-AI", DECIDE_AI, result.decide_ai)),
+        method=Sentence(
+            "The images of a study are one: the highest score counts, of the normal labels the lowest. The "
+            "signed report, read by the rules of the report labeler, is the reference. Intervals of "
+            "sensitivity and specificity are Wilson's, with the studies of a patient counted as fewer; those "
+            "of AUROC follow DeLong, with Obuchowski's variance where patients repeat. A part of fewer than "
+            "30 studies gets no figure. No name, number or date of a patient is in this folder."
+        ),
+        kind=Sentence("Silent trial"),
     )
+
+
+def _not_in_the_figures(result: TrialResult) -> FigureTable:
+    counts, refused = result.counts, Sentence("images refused by the quality gate")
+    rows: list[tuple[Sentence, object]] = []
+    if counts.reports is not None:
+        missing = max(counts.reports - counts.studies, 0)
+        rows.append((Sentence("studies with a report, without an image"), missing))
+    rows += [(listed((refused, FLAWS[flaw]), ": "), count) for flaw, count in counts.refused.items()]
+    rows += [
+        (
+            Sentence("studies of patients of whom the model learned an image"),
+            counts.learned if result.tells_learned else Sentence("not known"),
+        ),
+        (Sentence("images that could not be read"), counts.failed),
+        (Sentence("images without a report"), counts.unmatched),
+        (Sentence("images of another patient than their report"), counts.other_patient),
+        *((LEFT_OUT[reason], count) for reason, count in counts.left_out.items()),
+    ]
+    return FigureTable(Sentence("What is not in the figures"), ("", ""), rows, console=())
+
+
+def _checklist(name: str, items: Mapping[str, str], answers: Mapping[str, Sentence]) -> FigureTable:
+    rows = [
+        (listed((Sentence("{name}", {"name": item}), Sentence(text)), " · "), answers[item])
+        for item, text in items.items()
+    ]
+    return FigureTable(Sentence("{name}", {"name": name}), ("item", "what is known of it"), rows, console=())
 
 
 def shown_labels(result: TrialResult) -> list[LabelFigures]:
@@ -68,12 +151,11 @@ def shown_labels(result: TrialResult) -> list[LabelFigures]:
     return limited + [item for item in result.per_label.values() if item.n_positive and item not in limited]
 
 
-def _ends(interval: Interval | None) -> list[object]:
-    return [f"{interval.low:.6f}", f"{interval.high:.6f}"] if interval else ["", ""]
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.6f}"
+def _numbers(cell: Cell) -> list[str]:
+    """Value, low and high end for a table; empty where there is none."""
+    interval = cell.interval
+    ends = (interval.low, interval.high) if interval else (None, None)
+    return ["" if value is None else f"{value:.6f}" for value in (cell.value, *ends)]
 
 
 _ENDS = ("low", "high")
@@ -81,11 +163,8 @@ _COLUMNS = ("n", "n_positive", "sensitivity", *_ENDS, "specificity", *_ENDS, "au
 
 
 def _cells(item: LabelFigures) -> list[object]:
-    cells: list[object] = [item.n, item.n_positive]
-    for _, figure in _PICTURES.values():
-        value, interval = figure(item)
-        cells += [_number(value), *_ends(interval)]
-    return cells
+    figures = (number for rate in _RATES.values() for number in _numbers(rate(item)))
+    return [item.n, item.n_positive, *figures]
 
 
 def labels_csv(result: TrialResult) -> str:
@@ -104,10 +183,12 @@ def parts_csv(result: TrialResult) -> str:
 
 def checks_csv(result: TrialResult) -> str:
     rows = (
-        [check.figure, check.label, check.part, check.limit, _number(check.value), *_ends(check.ci), check.n,
-         check.decision.value]
+        (
+            *(check.figure, check.label, check.part, check.limit),
+            *(*_numbers(Cell(check.value, check.ci)), check.n, check.decision.value),
+        )
         for check in result.checks
-    )  # fmt: skip
+    )
     return csv_text(["figure", "label", "part", "limit", "value", "low", "high", "n", "decision"], rows)
 
 
@@ -135,65 +216,42 @@ def checklist_csv(items: Mapping[str, str], answers: Mapping[str, Sentence], lan
     return csv_text(["item", "what", "answer"], rows)
 
 
-def pictures(result: TrialResult, language: Language) -> tuple[ChartFile, ...]:
-    """Every picture that the trial allows. Needs matplotlib."""
-    labels = [item for item in shown_labels(result) if item.n]
-    wanted: list[Plot[TrialResult]] = []
-    for name, (title, figure) in _PICTURES.items():
-        if any(figure(item)[0] is not None for item in labels):
-            wanted.append((f"{name}.png", title, partial(_labels, title, figure)))
-    if any(part.sensitivity is not None for part in result.parts):
-        wanted.append(("parts.png", _PARTS, _parts))
-    return drawn(result, wanted, language)
-
-
-_PARTS = "Sensitivity of the limited findings by part"
-_Figure = Callable[[LabelFigures], tuple[float | None, Interval | None]]
-
-
-def _sensitivity(item: LabelFigures) -> tuple[float | None, Interval | None]:
-    return item.sensitivity, item.sensitivity_ci
-
-
-def _specificity(item: LabelFigures) -> tuple[float | None, Interval | None]:
-    return item.specificity, item.specificity_ci
-
-
-def _auroc(item: LabelFigures) -> tuple[float | None, Interval | None]:
-    return item.auroc, item.ci
-
-
-_PICTURES: dict[str, tuple[str, _Figure]] = {
-    "sensitivity": ("Sensitivity by finding", _sensitivity),
-    "specificity": ("Specificity by finding", _specificity),
-    "auroc": ("AUROC by finding", _auroc),
-}
-
-
-def _labels(title: str, figure: _Figure, result: TrialResult, language: Language) -> Figure:
-    bars = [
-        Bar(f"{label_name(item.label, language)} ({item.n_positive})", value, interval)
-        for item in reversed(shown_labels(result))
-        for value, interval in (figure(item),)
-        if value is not None
+def pictures(result: TrialResult) -> list[Plot]:
+    """Every picture that the trial allows."""
+    labels = [(partial(_label_name, one), one) for one in shown_labels(result)]
+    wanted = [
+        (f"{name.lower()}.png", _TITLES[name], [(label, rate(one)) for label, one in labels])
+        for name, rate in _RATES.items()
     ]
-    return bar_chart(bars, title=translate(title, language), axis=translate("with 95% intervals", language))
-
-
-def _parts(result: TrialResult, language: Language) -> Figure:
-    bars = [
-        Bar(name, part.sensitivity, part.ci)
-        for part, name in _part_names(result, language)
-        if part.sensitivity is not None
+    known = [part for part in result.parts if part.sensitivity is not None][:_MOST_BARS]
+    parts = [(partial(_part_name, part), Cell(part.sensitivity, part.ci)) for part in known]
+    return [
+        *(
+            (name, title, partial(_bars, cells))
+            for name, title, cells in wanted
+            if any(cell.value is not None for _, cell in cells)
+        ),
+        *(
+            [("parts.png", "Sensitivity of the limited findings by part", partial(_bars, parts))]
+            if parts
+            else []
+        ),
     ]
-    return bar_chart(
-        bars[:_MOST_BARS][::-1],
-        title=translate(_PARTS, language),
-        axis=translate("with 95% intervals", language),
-    )
 
 
-def _part_names(result: TrialResult, language: Language) -> Iterator[tuple[TrialPart, str]]:
-    for part in result.parts:
-        dimension = DIMENSION_NAMES[part.dimension].in_language(language)
-        yield part, f"{dimension}: {part.title.in_language(language)[:40]} ({part.positives})"
+def _label_name(item: LabelFigures, language: Language) -> str:
+    return f"{label_name(item.label, language)} ({item.n_positive})"
+
+
+def _part_name(part: TrialPart, language: Language) -> str:
+    dimension = DIMENSION_NAMES[part.dimension].in_language(language)
+    return f"{dimension}: {part.title.in_language(language)[:40]} ({part.positives})"
+
+
+def _bars(cells: Sequence[tuple[Callable[[Language], str], Cell]], language: Language) -> Figure:
+    bars = [
+        Bar(name(language), cell.value, cell.interval)
+        for name, cell in reversed(cells)
+        if isinstance(cell.value, float)
+    ]
+    return bar_chart(bars, axis=translate("with 95% intervals", language))

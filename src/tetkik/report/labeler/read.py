@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -256,6 +256,25 @@ def read_report(
         comparison = next(compared, None)
         readings.append(SentenceReading(start, end, text[start:end], spoken, mentions, comparison))
     return tuple(readings)
+
+
+_STRENGTH = (Polarity.ABSENT, Polarity.UNCERTAIN, Polarity.PRESENT)
+
+
+def stated_polarities(readings: Iterable[SentenceReading]) -> dict[str, Polarity]:
+    """What a report says of each finding of this image, by label.
+
+    Of several statements an assertion outweighs a doubt and a doubt a denial; what is only implied counts
+    where nothing is said outright.
+    """
+    stated: dict[str, Polarity] = {}
+    implied: dict[str, Polarity] = {}
+    for mention in (mention for reading in readings for mention in reading.mentions):
+        if mention.context is Context.CURRENT:
+            found = implied if mention.implied else stated
+            known = found.get(mention.label, Polarity.ABSENT)
+            found[mention.label] = max(known, mention.polarity, key=_STRENGTH.index)
+    return implied | stated
 
 
 def _language(text: str, words: Sequence[str], fallback: Language | None) -> Language:

@@ -38,6 +38,7 @@ from tetkik.lab.engine.batches import Rows, in_steps, prefetched
 from tetkik.lab.engine.learned_rows import LearnedRows, Pictures
 from tetkik.lab.engine.precision import Precision, autocast
 from tetkik.lab.engine.processes import gathered
+from tetkik.lab.engine.results import ends
 from tetkik.lab.engine.session import Notify
 from tetkik.language import Sentence
 from tetkik.statistics.intervals import ClusterBootstrap, percentile_interval
@@ -336,9 +337,8 @@ def validation_metrics(
     draws = ClusterBootstrap(group_numbers(generated.part.groups, generated.rows.tolist()), _REPLICATES)
     drawn = map(percentile_interval, replicates(measures, draws)) if draws.possible else [None, None]
     for measure, interval in zip(measures, drawn, strict=True):
-        low, high = (None, None) if interval is None else (interval.low, interval.high)
         metrics.append(
-            Metric(name=measure.name, value=measure.value, low=low, high=high, n=n, data=data, split=split)
+            Metric(name=measure.name, value=measure.value, **ends(interval), n=n, data=data, split=split)
         )
     share = len(set(generated.made)) / len(generated.made)
     metrics.append(Metric(name="distinct", value=share, n=n, data=data, split=split))

@@ -6,12 +6,13 @@ A probability means what it says: per label, a sigmoid over the logit of the net
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.findings.operating_points import DIGITS, logit, platt
+from tetkik.lab.engine.results import only_rows
 from tetkik.lab.findings.sources.rows import Truth
 from tetkik.lab.findings.thresholds import ThresholdRule, choose_precise, choose_threshold
 from tetkik.statistics import (
@@ -175,9 +176,8 @@ class HeldOut:
     """(rows, labels): whether a draft states it."""
 
     def only(self, wanted: NDArray[np.int64]) -> HeldOut:
-        source = tuple(self.source[place] for place in wanted)
         arrays = ("rows", "truth", "groups", "scores", "probability", "called", "stated")
-        return replace(self, source=source, **{name: getattr(self, name)[wanted] for name in arrays})
+        return only_rows(self, wanted, "source", *arrays)
 
 
 def decide(

@@ -23,8 +23,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tetkik.lab.engine.results import confusion
 from tetkik.lab.triage.data import Complaints, folds, numbered
-from tetkik.lab.triage.summaries import confusion
 from tetkik.statistics.intervals import Floats, Ints
 from tetkik.triage.calibration import abstain_threshold, fit_temperature, softmax
 from tetkik.triage.linear.compiled import ngrams

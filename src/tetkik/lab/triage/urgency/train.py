@@ -14,9 +14,9 @@ from tetkik.csv_rows import read_columns
 from tetkik.errors import DataError
 from tetkik.lab.engine.card import made_today, markdown_table, read_card
 from tetkik.lab.engine.duplicate_texts import duplicate_texts
+from tetkik.lab.engine.results import confusion, ends
 from tetkik.lab.triage.data import Complaints, fingerprint, folds, numbered
 from tetkik.lab.triage.linear.fit import Loss, learn_features, solve
-from tetkik.lab.triage.summaries import confusion
 from tetkik.language import Sentence
 from tetkik.statistics import Floats, Ints, wilson_interval
 from tetkik.triage.calibration import softmax
@@ -240,9 +240,7 @@ def _metrics(truth: Ints, levels: Ints, data: str) -> tuple[Metric, ...]:
     for name, value, level in shares:
         called = levels[truth == LEVELS.index(level)] == 0
         interval = wilson_interval(int(called.sum()), len(called))
-        assert interval is not None
-        low, high = interval.low, interval.high
         metrics.append(
-            Metric(name=name, value=value, low=low, high=high, n=len(called), data=data, split=split)
+            Metric(name=name, value=value, **ends(interval), n=len(called), data=data, split=split)
         )
     return (*metrics, Metric(name="macro_f1", value=found.macro_f1, n=len(truth), data=data, split=split))
