@@ -14,7 +14,6 @@ from tetkik.errors import Conflict, InputError, TetkikError
 from tetkik.records.cases import patients
 from tetkik.records.cases.patients import LONGEST_NAME, LONGEST_NUMBER, Match, Person
 from tetkik.records.database import Transaction
-from tetkik.records.reports.slow_work import written
 from tetkik.records.reports.withdrawal_queries import Withdrawn
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.idempotency import IdempotentDep
@@ -253,7 +252,8 @@ def link_patient(ctx: Merger, patient_id: PatientId, wanted: NewLink, once: Idem
 @api.delete("/{patient_id}/link", status_code=204)
 def unlink_patient(ctx: Merger, patient_id: PatientId, reason: SplitReason) -> None:
     """Take this record out of the other's stead: it is again what it was."""
-    written(ctx.write, lambda tx: patient_merge.unlink(tx, patient_id, reason))
+    with ctx.write() as tx:
+        patient_merge.unlink(tx, patient_id, reason)
 
 
 pages = APIRouter(prefix="/patients")
@@ -318,7 +318,8 @@ def join(
         if survivor not in (patient_id, other_id):
             raise InputError("Nobody can tell which record stands for both; choose one of the two.")
         replaced = other_id if survivor == patient_id else patient_id
-        written(ctx.write, lambda tx: patient_merge.link(tx, replaced, survivor, reason, seen))
+        with ctx.write() as tx:
+            patient_merge.link(tx, replaced, survivor, reason, seen)
     except (Conflict, InputError) as error:
         return _compared(ctx, patient_id, other_id, error=error, reason=reason)
     return RedirectResponse(f"/patients/{survivor}?joined", 303)
@@ -353,7 +354,8 @@ def _compared(
 @pages.post("/{patient_id}/separate")
 def separate(ctx: Merger, patient_id: str, reason: Annotated[SplitReason, Form()]) -> Response:
     try:
-        survivor = written(ctx.write, lambda tx: patient_merge.unlink(tx, patient_id, reason))
+        with ctx.write() as tx:
+            survivor = patient_merge.unlink(tx, patient_id, reason)
     except Conflict as error:
         return _records(ctx, patient_id, error=error)
     return RedirectResponse(f"/patients/{survivor}?separated", 303)

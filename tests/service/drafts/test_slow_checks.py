@@ -16,9 +16,9 @@ from tests.records.kit import made_case, made_user
 from tests.records.reports_kit import made_report
 from tests.service.drafts.test_drafts_api import API, client, put, read
 from tests.service.reports.test_reports_api import PASSWORD, entered
-from tetkik.records.reports import draft_marks, readiness
 from tetkik.records.reports.report_inputs import keep_material
 from tetkik.records.schema import Report
+from tetkik.rules import marks, readiness
 from tetkik.service.drafts import key_images_api
 from tetkik.values import SYSTEM, Role
 from tetkik.workflow import pixel_reader
@@ -32,14 +32,14 @@ def test_a_long_check_holds_up_no_other_writer(client, app_context, monkeypatch)
     records = app_context.records
     draft = read(client, made_report(records))
     begun, go = threading.Event(), threading.Event()
-    whole = draft_marks._checked
+    whole = marks.assess
 
     def slow(*about):
         begun.set()
         assert go.wait(PATIENCE)
         return whole(*about)
 
-    monkeypatch.setattr(draft_marks, "_checked", slow)
+    monkeypatch.setattr(marks, "assess", slow)
     long = [{"section": "findings", "text": f"{number}. cümle."} for number in range(150)]
     about = {"label": "Effusion", "judgement": "rejected"}
     revision = {"If-Match": f'"{draft["revision"] + 1}"'}
@@ -73,17 +73,18 @@ def test_what_changed_after_the_check_is_checked_again(client, app_context, monk
     """As when the images of the study change meanwhile, which leaves the revision as it was."""
     made = made_report(app_context.records)
     draft = read(client, made)
-    whole, seen = draft_marks._checked, []
+    whole, seen = marks.assess, []
 
-    def change(material, *others):
+    def change(grounds):
+        material = grounds.material
         seen.append(material.heatmap_label)
         if len(seen) == 1:
             with app_context.records.write(SYSTEM) as tx:
                 row = tx.session.get_one(Report, made.id)
                 keep_material(tx, row, replace(material, heatmap_label="Nodule"))
-        return whole(material, *others)
+        return whole(grounds)
 
-    monkeypatch.setattr(draft_marks, "_checked", change)
+    monkeypatch.setattr(marks, "assess", change)
     answer = put(client, draft, [{"section": "findings", "text": "Kalp büyük."}])
     assert answer.status_code == 200 and seen[1:] == ["Nodule"]
 
@@ -119,7 +120,7 @@ def test_no_way_to_change_a_draft_checks_it_within_the_transaction_that_writes(
 
     monkeypatch.setattr(records, "write", noted)
     monkeypatch.setattr(key_images_api, "picture_sent", lambda *_: picture())
-    watched(draft_marks, "_checked")
+    watched(marks, "assess")
     watched(readiness, "_labels_in")
     watched(pixel_reader, "key_image")
     path = f"{API}/{made.id}/key-images"
@@ -142,5 +143,5 @@ def test_no_way_to_change_a_draft_checks_it_within_the_transaction_that_writes(
     proof = {"revision": answer["revision"], "password": PASSWORD}
     act("POST", f"/api/v1/reports/{made.id}/sign", json=proof)
     act("POST", f"/api/v1/reports/{made.id}/amendments", json={"reason": "ek"})
-    assert set(functions) >= {"_checked"} and within == []
+    assert set(functions) >= {"assess"} and within == []
     assert functions.count("key_image") == 1

@@ -7,7 +7,7 @@ a comparison that does not hold any more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy import select
@@ -17,41 +17,38 @@ from tetkik.records.cases.patients import records_of
 from tetkik.records.database import Transaction
 from tetkik.records.images import runs
 from tetkik.records.reports import reviews
-from tetkik.records.reports.draft_marks import as_judged, checked
 from tetkik.records.reports.report_inputs import keep_material, keep_working, material_of, working_of
 from tetkik.records.schema import Report
-from tetkik.values import FindingsResult, RunState
+from tetkik.rules.draft_state import DraftState
+from tetkik.rules.marks import Assessment, as_judged, checked
+from tetkik.values import FindingsResult, Judgement, RunState
 
 COMPARED = "draft.compared"
 """The event that tells the open pages of a draft that its comparison was checked again."""
 
 
-def recheck(tx: Transaction, report_id: str) -> None:
+def recheck(tx: Transaction, report_id: str, known: Sequence[Assessment] = ()) -> None:
     """Check the drafts again that compare with the image of a report, after its findings were judged."""
     row = tx.session.get_one(Report, report_id)
-    judged = reviews.judged(tx, row.id)
-    for later in _unsigned_after(tx, row):
-        material, working = material_of(tx, later), working_of(tx, later)
-        compared = _compared_with(tx, row, material.prior)
-        if compared is None or working is None:
+    for later, state in compared_anew(tx, row, reviews.judged(tx, row.id), lock=True):
+        keep_material(tx, later, state.material)
+        content = checked(state, known)
+        if content == state.working.content:
             continue
-        prior = as_judged(compared, judged)
-        if prior == material.prior:
-            continue
-        material = replace(material, prior=prior)
-        keep_material(tx, later, material)
-        content = checked(material, working.content, reviews.judged(tx, later.id))
-        if content == working.content:
-            continue
-        keep_working(tx, later, replace(working, content=content))
+        keep_working(tx, later, replace(state.working, content=content))
         marks = content.draft.open_marks
         tx.session.flush()
         tx.audit_about(Action.DRAFT_CHANGED, later, revision=later.revision, open_marks=marks, why="prior")
         tx.announce(COMPARED, later.case_id)
 
 
-def _unsigned_after(tx: Transaction, row: Report) -> Iterator[Report]:
-    """Drafts about later images of the same patient, held in the order in which the images came."""
+def compared_anew(
+    tx: Transaction, row: Report, judged: Mapping[str, Judgement], *, lock: bool = False
+) -> Iterator[tuple[Report, DraftState]]:
+    """Drafts that compare with the image of a report, each with that image as it is now `judged`.
+
+    They are about later images of the same patient, in the order in which the images came.
+    """
     wanted = (
         select(Report)
         .where(
@@ -60,10 +57,18 @@ def _unsigned_after(tx: Transaction, row: Report) -> Iterator[Report]:
             Report.draft.is_not(None),
         )
         .order_by(Report.image_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
     )
-    yield from tx.session.scalars(wanted).all()
+    if lock:
+        wanted = wanted.with_for_update().execution_options(populate_existing=True)
+    for later in tx.session.scalars(wanted).all():
+        material, working = material_of(tx, later), working_of(tx, later)
+        compared = _compared_with(tx, row, material.prior)
+        if compared is None or working is None:
+            continue
+        prior = as_judged(compared, judged)
+        if prior != material.prior:
+            state = DraftState(working, replace(material, prior=prior), reviews.judged(tx, later.id))
+            yield later, state
 
 
 def _compared_with(tx: Transaction, row: Report, prior: FindingsResult | None) -> FindingsResult | None:

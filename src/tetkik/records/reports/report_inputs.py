@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from io import BytesIO
@@ -17,67 +17,8 @@ from tetkik.records.ids import new_id
 from tetkik.records.images.images import StoredImage
 from tetkik.records.images.runs import load_run
 from tetkik.records.schema import Blob, Report
-from tetkik.rules.judging import BeforeJudging
-from tetkik.values import (
-    Decision,
-    Draft,
-    Fault,
-    FindingsResult,
-    Identity,
-    ImageTags,
-    Judgement,
-    ReportContent,
-    ReportInput,
-)
-from tetkik.values.common import ADDED
-
-
-@dataclass(frozen=True, slots=True)
-class Material:
-    """What the machine gave to a report."""
-
-    draft: Draft | None = None
-    """As it wrote it; None for a report that a person began."""
-    result: FindingsResult | None = None
-    inputs: ReportInput = field(default_factory=ReportInput)
-    prior: FindingsResult | None = None
-    """The findings of an earlier image that it was compared with."""
-    identity: Identity = field(default_factory=Identity)
-    tags: ImageTags = field(default_factory=ImageTags)
-    heatmap_label: str | None = None
-    images: tuple[str, ...] = field(default=(), metadata=ADDED)
-    """The images of the study that it is about; empty where it is about one alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class MarkDecision:
-    """What a person decided about one objection."""
-
-    sentence: str
-    fault: Fault
-    start: int
-    end: int
-    decision: Decision
-    user_id: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Working:
-    """A draft as it stands, and what was decided on the way."""
-
-    content: ReportContent
-    decisions: tuple[MarkDecision, ...] = ()
-    undo: BeforeJudging | None = field(default=None, metadata=ADDED)
-    """The last judging; None once anything else was written."""
-
-    @property
-    def draft(self) -> Draft:
-        return self.content.draft
-
-    def with_draft(self, draft: Draft) -> Working:
-        """The same with other sentences."""
-        return replace(self, content=replace(self.content, draft=draft))
+from tetkik.rules.draft_state import Material, Working
+from tetkik.values import Judgement
 
 
 @dataclass(frozen=True, slots=True)

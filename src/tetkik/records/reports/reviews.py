@@ -9,14 +9,15 @@ from collections.abc import Mapping
 
 from sqlalchemy import select
 
-from tetkik.errors import InputError
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases.priority import update_worklist
 from tetkik.records.database import Transaction
 from tetkik.records.images import runs
-from tetkik.records.reports.report_inputs import Material, ReviewedFinding
+from tetkik.records.reports.report_inputs import ReviewedFinding
 from tetkik.records.schema import FindingReview, Report
-from tetkik.values import FINDING_LABELS, Finding, Judgement
+from tetkik.rules.draft_state import Material
+from tetkik.rules.judging import finding_of, found_by_model
+from tetkik.values import Finding, Judgement
 
 
 def reviews_of(tx: Transaction, report_id: str) -> tuple[ReviewedFinding, ...]:
@@ -31,17 +32,15 @@ def judged(tx: Transaction, report_id: str) -> Mapping[str, Judgement]:
 
 def keep(tx: Transaction, row: Report, material: Material, label: str, judgement: Judgement | None) -> None:
     """Keep what the actor says of one finding; None takes it back."""
-    known = {item.label: item for item in material.result.findings} if material.result is not None else {}
-    if label not in known and label not in FINDING_LABELS:
-        raise InputError("The model has no finding of that name; take one of those that the draft lists.")
+    finding = finding_of(material.result, label)
     before = tx.session.get(FindingReview, (row.id, label))
     if judgement is None:
         if before is not None:
             tx.session.delete(before)
     else:
-        positive = _fitting(known.get(label), judgement)
+        positive = found_by_model(finding, judgement)
         review = before or FindingReview(report_id=row.id, label=label)
-        review.run_id = _run_that_says(tx, row, known.get(label))
+        review.run_id = _run_that_says(tx, row, finding)
         review.judgement, review.model_positive = judgement, positive
         review.user_id, review.at = tx.actor.user_id or "", tx.now
         tx.session.add(review)
@@ -49,21 +48,9 @@ def keep(tx: Transaction, row: Report, material: Material, label: str, judgement
     tx.audit_about(Action.FINDING_REVIEWED, row, label=label, judgement=judgement)
 
 
-def _run_that_says(tx: Transaction, row: Report, finding: Finding | None) -> str | None:
+def _run_that_says(tx: Transaction, row: Report, finding: Finding) -> str | None:
     """The run over the image of the study that says it; that of the image that stands for the study else."""
-    if finding is None or finding.image_id in (None, row.image_id):
+    if finding.image_id in (None, row.image_id):
         return row.run_id
     newest = runs.load_latest_run(tx, finding.image_id)
     return newest.id if newest is not None else row.run_id
-
-
-def _fitting(finding: Finding | None, judgement: Judgement) -> bool | None:
-    """What the model found of it; None where it was not assessed."""
-    positive = finding.positive if finding is not None and finding.assessed else None
-    if judgement is Judgement.ADDED and positive:
-        raise InputError("The model has found this itself; accept it instead of adding it.")
-    if judgement is Judgement.REJECTED and not positive:
-        raise InputError("The model has not found this, so it cannot be rejected; add it if it is there.")
-    if judgement is Judgement.ACCEPTED and positive is None:
-        raise InputError("The model did not assess this, so there is nothing to accept; add what is there.")
-    return positive

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 from pydantic import BaseModel, Field
 
 from tetkik.imaging.region import Region
 from tetkik.language import Language
-from tetkik.records.cases.identity_comparison import Trait
 from tetkik.records.images import images
 from tetkik.records.reports import measurements
 from tetkik.records.reports.measurements import NewMeasurement
-from tetkik.records.reports.readiness import Blocker, BlockerKind
-from tetkik.rules.judging import Detail
+from tetkik.rules.editing import Rule
+from tetkik.rules.judging import Detail, judge
+from tetkik.rules.readiness import Blocker, BlockerKind
 from tetkik.service.kit.access.authorization import RequestContext
 from tetkik.service.kit.background.image_decoder import ImageDecoder
 from tetkik.service.kit.http.responses import Shape
 from tetkik.values.finding_labels import label_name
 from tetkik.values.measurement import Point, RegionStatistics
+from tetkik.values.radiograph import Trait
 from tetkik.values.report import Fault, Side
 from tetkik.values.states import Judgement
 
@@ -109,12 +111,18 @@ class ReviewSent(BaseModel):
         description="Whether the words of the draft follow: definite where it is there, taken out where not.",
     )
 
-    @property
-    def detail(self) -> Detail:
-        return Detail(self.side, self.size)
+    def rule(self) -> Rule:
+        """What it does to the draft."""
+        detail = Detail(self.side, self.size)
+        follow = self.sentences_follow
+        return partial(judge, [self.label], self.judgement, detail=detail, sentences_follow=follow)
 
 
 class ReviewsSent(BaseModel):
     """Findings that are accepted at once, as they were shown."""
 
     labels: Annotated[list[Annotated[str, Field(max_length=60)]], Field(min_length=1, max_length=50)]
+
+    def rule(self) -> Rule:
+        """What it does to the draft."""
+        return partial(judge, self.labels, Judgement.ACCEPTED)

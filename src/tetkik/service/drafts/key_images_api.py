@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path
 from fastapi.responses import Response
 
 from tetkik.imaging.key_picture import key_picture
-from tetkik.records.database import Transaction
 from tetkik.records.images import images
 from tetkik.records.reports import drafts, key_images
-from tetkik.records.reports.slow_work import written
+from tetkik.rules.editing import Change
 from tetkik.service.drafts import shapes
 from tetkik.service.drafts.api import Editor, Reader, ReportId
-from tetkik.service.drafts.revisions import DraftRoute, changed
+from tetkik.service.drafts.revisions import DraftRoute, assessed, changed, changing
 from tetkik.service.kit.access.authorization import RequestContext
 from tetkik.service.kit.background.image_decoder import DecoderDep, ImageDecoder
 from tetkik.service.kit.http.responses import MATCHED, Revision
@@ -37,7 +37,7 @@ def mark_key_image(
 ) -> Response:
     """Show an image, or a frame of one, in the report, in the window that is sent."""
     png = picture_sent(ctx, decoder, sent)
-    about = (sent.image_id, sent.frame, png, sent.note)
+    about = (sent.image_id, sent.frame, png, sent.note, assessed(ctx, report_id, Change))
     return changed(ctx, lambda tx: key_images.add(tx, report_id, revision, *about))
 
 
@@ -46,13 +46,13 @@ def name_key_image(
     ctx: Editor, report_id: ReportId, key_id: KeyId, revision: Revision, sent: shapes.KeyImageNamed
 ) -> Response:
     """Say what a key image shows."""
-    return changed(ctx, lambda tx: key_images.name(tx, report_id, revision, key_id, sent.note))
+    return changed(ctx, changing(ctx, report_id, revision, partial(key_images.name, key_id, sent.note)))
 
 
 @router.delete("/{key_id}", response_model=shapes.DraftShape, responses=MATCHED)
 def remove_key_image(ctx: Editor, report_id: ReportId, key_id: KeyId, revision: Revision) -> Response:
     """Show it in the report no longer."""
-    return changed(ctx, lambda tx: key_images.remove(tx, report_id, revision, key_id))
+    return changed(ctx, changing(ctx, report_id, revision, partial(key_images.remove, key_id)))
 
 
 @router.get(
@@ -63,9 +63,7 @@ def remove_key_image(ctx: Editor, report_id: ReportId, key_id: KeyId, revision: 
 def read_key_image(ctx: Reader, report_id: ReportId, key_id: KeyId) -> Response:
     """The picture as the documents show it, without what was drawn on it: a PNG."""
 
-    def load(tx: Transaction) -> bytes:
+    with ctx.write() as tx:
         drafts.open_draft(tx, report_id)  # with its entry in the trail
-        return key_images.picture(tx, report_id, key_id)
-
-    png = written(ctx.write, load)
+        png = key_images.picture(tx, report_id, key_id)
     return Response(png, headers={"Cache-Control": "private, no-cache"}, media_type="image/png")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter
@@ -9,9 +10,11 @@ from fastapi.responses import HTMLResponse
 from pydantic import Field
 
 from tetkik.records.reports import key_images
+from tetkik.rules.editing import Change
 from tetkik.service.drafts import shapes
 from tetkik.service.drafts.key_images_api import picture_sent
 from tetkik.service.drafts.pages import CaseId, Edits, PanelRoute, ReportId, Revised, panels_after
+from tetkik.service.drafts.revisions import assessed, changing
 from tetkik.service.kit.background.image_decoder import DecoderDep
 
 panel_router = APIRouter(prefix="/read/{case_id}/{report_id}/key-images", route_class=PanelRoute)
@@ -34,17 +37,17 @@ class Name(shapes.KeyImageNamed, OneOf):
 @panel_router.post("")
 def show(ctx: Edits, decoder: DecoderDep, case_id: CaseId, report_id: ReportId, body: Show) -> HTMLResponse:
     png = picture_sent(ctx, decoder, body)
-    return panels_after(
-        ctx,
-        lambda tx: key_images.add(tx, report_id, body.revision, body.image_id, body.frame, png, body.note),
-    )
+    about = (body.image_id, body.frame, png, body.note, assessed(ctx, report_id, Change))
+    return panels_after(ctx, lambda tx: key_images.add(tx, report_id, body.revision, *about))
 
 
 @panel_router.post("/name")
 def name(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Name) -> HTMLResponse:
-    return panels_after(ctx, lambda tx: key_images.name(tx, report_id, body.revision, body.id, body.note))
+    rule = partial(key_images.name, body.id, body.note)
+    return panels_after(ctx, changing(ctx, report_id, body.revision, rule))
 
 
 @panel_router.post("/remove")
 def remove(ctx: Edits, case_id: CaseId, report_id: ReportId, body: OneOf) -> HTMLResponse:
-    return panels_after(ctx, lambda tx: key_images.remove(tx, report_id, body.revision, body.id))
+    rule = partial(key_images.remove, body.id)
+    return panels_after(ctx, changing(ctx, report_id, body.revision, rule))

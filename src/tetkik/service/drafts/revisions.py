@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from fastapi import Request
@@ -10,12 +11,16 @@ from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
+from tetkik.errors import TetkikError
 from tetkik.language import Sentence
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
+from tetkik.records.reports import drafts, measurements, templates
 from tetkik.records.reports.edit_conflicts import EditConflict, WorkingDraft
-from tetkik.records.reports.readiness import NotReady
-from tetkik.records.reports.slow_work import written
+from tetkik.records.reports.measurements import NewMeasurement
+from tetkik.rules import marks
+from tetkik.rules.editing import Rule
+from tetkik.rules.readiness import NotReady
 from tetkik.service.drafts.judging import BlockerShape
 from tetkik.service.drafts.shapes import DraftShape
 from tetkik.service.kit.access.authentication import identify
@@ -93,4 +98,47 @@ def draft_response(request: Request, draft: WorkingDraft, status: int = 200) -> 
 
 def changed(ctx: RequestContext, work: Callable[[Transaction], WorkingDraft]) -> Response:
     """The draft after something was done to it in a transaction."""
-    return draft_response(ctx.request, written(ctx.write, work))
+    with ctx.write() as tx:
+        working = work(tx)
+    return draft_response(ctx.request, working)
+
+
+def assessed(ctx: RequestContext, report_id: str, rule: Rule) -> drafts.Known:
+    """What comes of reading a draft after a change, before the transaction for which others wait.
+
+    Nothing where the change cannot be made: the transaction says why.
+    """
+    try:
+        with ctx.read() as tx:
+            grounds = drafts.foresee(tx, report_id, rule)
+    except TetkikError:
+        return ()
+    return tuple(map(marks.assess, grounds))
+
+
+def changing(
+    ctx: RequestContext,
+    report_id: str,
+    revision: int,
+    rule: Rule,
+    do: Callable[[Transaction, str, int, Rule, drafts.Known], WorkingDraft] = drafts.change,
+) -> Callable[[Transaction], WorkingDraft]:
+    """The work of a transaction that changes a draft by a rule, with everything read beforehand."""
+    known = assessed(ctx, report_id, rule)
+    return lambda tx: do(tx, report_id, revision, rule, known)
+
+
+def assessed_measurement(ctx: RequestContext, report_id: str, new: NewMeasurement) -> drafts.Known:
+    """What comes of reading a draft with a new measurement; as `assessed`."""
+    try:
+        with ctx.read() as tx:
+            made = measurements.measured(tx, report_id, new)
+    except TetkikError:
+        return ()
+    return assessed(ctx, report_id, partial(measurements.added, made))
+
+
+def of_template(ctx: RequestContext, template_id: str) -> Rule:
+    """The rule by which a draft takes a template's sentences."""
+    with ctx.read() as tx:
+        return partial(templates.take, templates.template_of(tx, template_id))

@@ -12,11 +12,11 @@ from tetkik.documents.parts import measured_name, measured_words, measurement_wo
 from tetkik.imaging.key_picture import ShownWindow
 from tetkik.language import Language
 from tetkik.records.reports.edit_conflicts import WorkingDraft
-from tetkik.records.reports.editing import LONGEST, MOST, Choice, DraftEdit
 from tetkik.records.reports.key_images import LONGEST_NOTE
 from tetkik.records.reports.measurements import LONGEST_LABEL, NewMeasurement
-from tetkik.records.reports.report_inputs import MarkDecision
 from tetkik.records.reports.withdrawal_queries import Withdrawn
+from tetkik.rules.draft_state import MarkDecision
+from tetkik.rules.editing import LONGEST, MOST, Choice, DraftEdit
 from tetkik.service.drafts.judging import BlockerShape, HintShape
 from tetkik.service.kit.http.responses import Shape
 from tetkik.values import (
@@ -299,7 +299,7 @@ class DraftShape(ContentShape):
     def of(cls, found: WorkingDraft, language: Language) -> DraftShape:
         """A draft, its names and reasons in the reader's language."""
         draft = found.draft
-        judged = {item.label: item.judgement for item in found.verdicts}
+        judged = found.judged
         findings = list(found.result.findings) if found.result is not None else []
         known = {item.label for item in findings}
         findings += [Finding(label, False) for label in judged if label not in known]
