@@ -33,7 +33,6 @@ from tetkik.records.reports import (
     department_statistics,
     drafts,
     findings_feedback,
-    redrafting,
     signing,
     versions,
     withdrawal,
@@ -218,7 +217,7 @@ def test_a_draft_of_the_wrong_patient_that_was_compared_with_it_is_not_signed_un
     with records.read(reader) as tx:
         after = drafts.draft_of(tx, report)
         assert after.draft.open_marks > 0
-        assert redrafting.redraft_input(tx, report, after.revision).prior is None
+        assert drafts.redraft_input(tx, report, after.revision).prior is None
 
 
 def test_a_signed_report_stands_in_the_way_until_it_is_withdrawn(both_records, desk):

@@ -23,7 +23,7 @@ from tetkik.records.images import images, jobs, runs
 from tetkik.records.images.images import DerivedImageKind, StoredImage
 from tetkik.records.images.jobs import ImageJob, JobKind
 from tetkik.records.images.runs import ModelAnswer, ModelRun
-from tetkik.records.reports import drafts, prior_recheck, reviews, signing
+from tetkik.records.reports import drafts, reviews, signing
 from tetkik.records.reports.drafts import MachineDraft
 from tetkik.records.reports.identity import identity_for
 from tetkik.records.schema import Case
@@ -359,7 +359,7 @@ def _compare_again(tx: Transaction, lead: _CaseContext, reported: Reported) -> N
     for run in runs.list_earlier_runs(tx, lead.image):
         report_id = drafts.report_of_image(tx, run.image_id)
         if report_id is not None:
-            prior_recheck.recheck(tx, report_id)
+            reviews.recheck(tx, report_id)
 
 
 def record_failure(records: Records, settings: Settings, work: ImageJob, fault: BaseException) -> bool:

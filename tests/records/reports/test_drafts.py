@@ -23,7 +23,7 @@ from tetkik.errors import Conflict, Forbidden, InputError, NotFound
 from tetkik.language import Language
 from tetkik.records import serialization
 from tetkik.records.images import images, runs
-from tetkik.records.reports import drafts, redrafting
+from tetkik.records.reports import drafts
 from tetkik.records.reports.edit_conflicts import EditConflict
 from tetkik.records.schema import AuditRow, Report
 from tetkik.records.worklist import worklist
@@ -296,12 +296,12 @@ def test_a_fresh_draft_follows_language_and_judgements(records, reader):
     with records.write(reader) as tx:
         changes.judge(tx, made.id, 1, "Effusion", Judgement.REJECTED)
         changes.judge(tx, made.id, 2, "Nodule", Judgement.ADDED)
-        ground = redrafting.redraft_input(tx, made.id, 3)
+        ground = drafts.redraft_input(tx, made.id, 3)
     reported = workflow.report_findings(
         ground.result, ground.inputs, settings(), language=Language.EN, identity=ground.identity
     )
     with records.write(reader) as tx:
-        after = redrafting.rewrite(tx, made.id, 3, reported.drafted.draft)
+        after = drafts.rewrite(tx, made.id, 3, reported.drafted.draft)
     words = said(after)
     assert "there is a nodule" in words
     assert "effusion" not in words.replace("no evidence of pleural effusion", "")
@@ -316,7 +316,7 @@ def test_a_fresh_draft_overwrites_nobody(records, reader):
     with records.write(reader) as tx:
         changes.save(tx, made.id, 1, DraftEdit([own("Kalp büyük.")]))
     with pytest.raises(EditConflict), records.write(reader) as tx:
-        redrafting.rewrite(tx, made.id, 1, sample.draft())
+        drafts.rewrite(tx, made.id, 1, sample.draft())
 
 
 def test_a_second_run_replaces_a_draft_that_nobody_touched_and_no_other(both_records, radiologist):
@@ -349,7 +349,7 @@ def test_a_report_without_a_model_is_written_by_hand(both_records, radiologist):
         )
         assert after.draft.open_marks == 0  # no model has assessed anything that this could contradict
         with pytest.raises(Conflict, match="No model"):
-            redrafting.redraft_input(tx, begun.report_id, after.revision)
+            drafts.redraft_input(tx, begun.report_id, after.revision)
         with pytest.raises(Conflict, match="already"):
             drafts.write_by_hand(tx, image_id, Language.TR)
         assert drafts.report_of_image(tx, image_id) == begun.report_id

@@ -25,7 +25,7 @@ from tetkik.errors import Conflict
 from tetkik.language import Language
 from tetkik.records.cases import cases
 from tetkik.records.images import images, runs
-from tetkik.records.reports import drafts, redrafting, signing
+from tetkik.records.reports import drafts, signing
 from tetkik.records.schema import AuditRow
 from tetkik.records.worklist import case_contents, claims
 from tetkik.rules.editing import DraftEdit
@@ -153,11 +153,11 @@ def test_a_fresh_draft_that_was_begun_before_is_checked_against_what_is_judged_n
     earlier, later = pair
     now = draft(both_records, later)
     with both_records.read() as tx:
-        ground = redrafting.redraft_input(tx, later, now.revision)
+        ground = drafts.redraft_input(tx, later, now.revision)
     fresh = workflow.report_findings(
         ground.result, ground.inputs, settings(), prior=ground.prior, language=Language.TR
     )
     judge(both_records, radiologist, earlier.id, REJECTED)
     with both_records.write(radiologist) as tx:
-        written = redrafting.rewrite(tx, later, now.revision, fresh.document.draft)
+        written = drafts.rewrite(tx, later, now.revision, fresh.document.draft)
     assert written.draft.open_marks

@@ -17,7 +17,7 @@ from tetkik.errors import InputError, NotFound
 from tetkik.language import Language
 from tetkik.records.images import images
 from tetkik.records.people import access
-from tetkik.records.reports import drafts, measurements, redrafting, signing, versions
+from tetkik.records.reports import drafts, measurements, signing, versions
 from tetkik.records.reports.edit_conflicts import EditConflict
 from tetkik.records.reports.measurements import MOST, NewMeasurement
 from tetkik.records.schema import AuditRow, Report
@@ -212,7 +212,7 @@ def test_a_draft_written_afresh_keeps_them(records, reader):
     with records.write(reader) as tx:
         taken = NewMeasurement(MeasurementKind.LENGTH, made.image_id, [(0.0, 0.0), (18.0, 0.0)])
         before = measurements.add(tx, made.id, 1, taken)
-        after = redrafting.rewrite(tx, made.id, before.revision, sample.draft(Language.EN))
+        after = drafts.rewrite(tx, made.id, before.revision, sample.draft(Language.EN))
     assert after.measurements == before.measurements and after.draft.language is Language.EN
 
 

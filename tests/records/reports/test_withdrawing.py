@@ -45,7 +45,7 @@ from tetkik.records.schema import (
     WithdrawalRow,
 )
 from tetkik.records.trail.verify import verify
-from tetkik.records.worklist import case_contents, search
+from tetkik.records.worklist import case_contents, worklist
 from tetkik.rules.editing import DraftEdit
 from tetkik.values import (
     SYSTEM,
@@ -237,13 +237,13 @@ def test_lists_tell_by_whom_when_and_why(records, reader, withdrawn):
         (line,) = case_contents.load_contents(tx, withdrawn.case_id).reports
         assert (line.withdrawn, line.state) == (said, ReportState.WITHDRAWN)
     with records.write(reader) as tx:
-        (item,) = search.search_cases(tx, "Gülçin ŞAHİN")
+        (item,) = worklist.search_cases(tx, "Gülçin ŞAHİN")
         assert (item.withdrawn, item.report, item.state) == (said, ReportState.WITHDRAWN, CaseState.TO_READ)
         (record,) = patients.load_records(tx, tx.session.get_one(Case, withdrawn.case_id).patient_id)
         assert record.cases[0].withdrawn == said
         sign(tx, withdrawn.id, reader)
     with records.write(reader) as tx:
-        (item,) = search.search_cases(tx, "Gülçin ŞAHİN")
+        (item,) = worklist.search_cases(tx, "Gülçin ŞAHİN")
         assert (item.withdrawn, item.report) == (None, ReportState.AMENDED)
 
 

@@ -13,6 +13,7 @@ import pytest
 from tests.documents.sample import picture
 from tests.patience import PATIENCE
 from tests.records.kit import made_case, made_user
+from tests.records.reports.test_later_drafts import compared_report
 from tests.records.reports_kit import made_report
 from tests.service.drafts.test_drafts_api import API, client, put, read
 from tests.service.reports.test_reports_api import PASSWORD, entered
@@ -96,6 +97,7 @@ def test_no_way_to_change_a_draft_checks_it_within_the_transaction_that_writes(
     """Key images, signatures and amendments did."""
     entered(client, app_context, Role.RADIOLOGIST)
     records, made = app_context.records, made_report(app_context.records)
+    compared_report(records, made)
     writing, within, functions = ContextVar("writing", default=False), [], []
     write = records.write
 
@@ -136,10 +138,14 @@ def test_no_way_to_change_a_draft_checks_it_within_the_transaction_that_writes(
     act("PATCH", f"{path}/{key}", 2, json={"note": "Lob"})
     act("GET", f"{path}/{key}/picture")
     act("DELETE", f"{path}/{key}", 3)
+    line = {"kind": "length", "image_id": made.image_id, "points": [[2.0, 3.0], [2.0, 27.0]]}
+    measured = act("POST", f"{API}/{made.id}/measurements", 4, json=line).json()
+    act("DELETE", f"{API}/{made.id}/measurements/{measured['measurements'][0]['id']}", 5)
     own = [{"section": "findings", "text": "Nodül izlenmektedir."}]
-    answer = put(client, {"report_id": made.id, "revision": 4}, own).json()
+    answer = put(client, {"report_id": made.id, "revision": 6}, own).json()
     wanted = [item["label"] for item in answer["findings"] if item["positive"]]
-    answer = act("POST", f"{API}/{made.id}/reviews/accepted", 5, json={"labels": wanted}).json()
+    answer = act("POST", f"{API}/{made.id}/reviews/accepted", 7, json={"labels": wanted}).json()
+    assert functions.count("assess") == 8  # the last of them read the later draft that compares with this one
     proof = {"revision": answer["revision"], "password": PASSWORD}
     act("POST", f"/api/v1/reports/{made.id}/sign", json=proof)
     act("POST", f"/api/v1/reports/{made.id}/amendments", json={"reason": "ek"})

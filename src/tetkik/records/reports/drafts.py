@@ -24,9 +24,9 @@ from tetkik.records.cases.transfers import require_not_moved
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.images import images, runs
-from tetkik.records.images.images import StoredImage
+from tetkik.records.images.images import StoredImage, load_image
 from tetkik.records.people import access
-from tetkik.records.reports import prior_recheck, reviews, signing
+from tetkik.records.reports import reviews, signing
 from tetkik.records.reports.edit_conflicts import (
     WorkingDraft,
     bump_revision,
@@ -37,8 +37,10 @@ from tetkik.records.reports.edit_conflicts import (
     unconfirmed,
     view_of,
 )
+from tetkik.records.reports.identity import identity_for
 from tetkik.records.reports.report_inputs import (
     DRAFT,
+    judged_frame,
     keep_material,
     keep_pictures,
     keep_working,
@@ -49,7 +51,8 @@ from tetkik.records.reports.versions import version_of
 from tetkik.records.schema import Image, Report
 from tetkik.rules.draft_state import DraftState, Material, Working
 from tetkik.rules.editing import Change, Rule, after_decisions
-from tetkik.rules.marks import Assessment, Grounds, checked
+from tetkik.rules.judging import rewritten
+from tetkik.rules.marks import Assessment, Grounds, as_judged, checked
 from tetkik.values import (
     Author,
     Draft,
@@ -163,10 +166,8 @@ def _take_up_changes(tx: Transaction, row: Report, image: Image, made: MachineDr
     content = checked(DraftState(working, material, reviews.judged(tx, row.id)))
     keep_material(tx, row, material)
     keep_working(tx, row, replace(working, content=content))
-    # Where images came alone the revision stays, as in `prior_recheck`: whoever writes here is not refused.
-    record_change(
-        tx, row, Action.DRAFT_CHANGED, event=prior_recheck.COMPARED, images=len(came), removed=len(gone)
-    )
+    # Where images came alone the revision stays, as in `reviews.recheck`: whoever writes here is not refused.
+    record_change(tx, row, Action.DRAFT_CHANGED, event=reviews.COMPARED, images=len(came), removed=len(gone))
     signing.settle_case(tx, row.case_id)
 
 
@@ -255,7 +256,7 @@ def foresee(tx: Transaction, report_id: str, rule: Rule) -> tuple[Grounds, ...]:
     """What `change` or `judge` will have to read, so that it is read before they hold up other writers."""
     row = row_of(tx, report_id)
     made = rule(state_of(tx, row))
-    later = prior_recheck.compared_anew(tx, row, made.state.judged) if made.judgements else ()
+    later = reviews.compared_anew(tx, row, made.state.judged) if made.judgements else ()
     return tuple(map(Grounds.of, (made.state, *(state for _, state in later))))
 
 
@@ -279,7 +280,7 @@ def judge(tx: Transaction, report_id: str, revision: int, rule: Rule, known: Kno
     for label, judgement in made.judgements:
         reviews.keep(tx, row, state.material, label, judgement)
     after = keep(tx, row, made, known)
-    prior_recheck.recheck(tx, row.id, known)
+    reviews.recheck(tx, row.id, known)
     return after
 
 
@@ -346,3 +347,50 @@ def _new_row(tx: Transaction, image: Image, draft: Draft) -> Report:
     )
     tx.session.add(row)
     return row
+
+
+# A fresh draft on request: in another language, by a language model, or after findings were judged.
+
+
+@dataclass(frozen=True, slots=True)
+class RedraftInput:
+    """What a fresh draft is made from, apart from any transaction: a language model takes its time."""
+
+    result: FindingsResult
+    """What there is to say of the image, as the radiologist has judged it."""
+    inputs: ReportInput
+    prior: FindingsResult | None
+    identity: Identity = field(repr=False)
+    image: StoredImage
+    """The one that stands for the study."""
+    frame: int | None
+    """The one of its frames that the findings are of; None where that is not known."""
+
+
+def redraft_input(tx: Transaction, report_id: str, revision: int) -> RedraftInput:
+    """What to write a fresh draft from; `Conflict` where no model has looked at the image."""
+    row, state = for_change(tx, report_id, revision)
+    material = state.material
+    if material.result is None:
+        raise Conflict("No model has read this image, so there is nothing to write a draft from.")
+    result = as_judged(material.result, state.judged)
+    identity = identity_for(tx, row.patient_id, material.identity)
+    image = load_image(tx, row.image_id)
+    frame = judged_frame(tx, row, image)
+    return RedraftInput(result, material.inputs, material.prior, identity, image, frame)
+
+
+def rewrite(
+    tx: Transaction, report_id: str, revision: int, draft: Draft, known: Sequence[Assessment] = ()
+) -> WorkingDraft:
+    """Put a fresh draft of the machine in the place of the one at hand, as a person requested."""
+    row, before = for_change(tx, report_id, revision)
+    state = rewritten(draft, before).state
+    # The earlier image may have been judged anew while the draft was written.
+    state = state.with_content(checked(state, known))
+    keep_material(tx, row, state.material)
+    row.language, row.writer = draft.language, draft.writer
+    keep_working(tx, row, state.working)
+    bump_revision(tx, row)
+    record_change(tx, row, Action.DRAFT_WRITTEN, writer=draft.writer, asked=True)
+    return view_of(tx, row, state)

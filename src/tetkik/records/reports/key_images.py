@@ -11,8 +11,8 @@ from tetkik.records.ids import new_id
 from tetkik.records.reports import drafts
 from tetkik.records.reports.drafts import Known
 from tetkik.records.reports.edit_conflicts import WorkingDraft, for_change
-from tetkik.records.reports.key_pictures import keep_draft_picture, key_pictures
 from tetkik.records.reports.measurements import describe_image
+from tetkik.records.reports.report_inputs import keep_draft_picture, key_pictures
 from tetkik.rules.draft_state import DraftState
 from tetkik.rules.editing import Change
 from tetkik.values import KeyImage

@@ -40,13 +40,14 @@ from tetkik.records.reports.edit_conflicts import (
     view_of,
 )
 from tetkik.records.reports.identity import identity_for
-from tetkik.records.reports.key_pictures import keep_signed_pictures, key_pictures
 from tetkik.records.reports.report_inputs import (
     Picture,
     heatmap_of,
     judged_frame,
     keep_pictures,
+    keep_signed_pictures,
     keep_working,
+    key_pictures,
     pictures_kept,
 )
 from tetkik.records.reports.versions import Sealed, version_of

@@ -19,9 +19,8 @@ from tetkik import workflow
 from tetkik.errors import Conflict, NotSignedIn, TetkikError, UsageError
 from tetkik.language import Language, Sentence
 from tetkik.records.database import Transaction
-from tetkik.records.reports.drafts import Known
+from tetkik.records.reports.drafts import Known, RedraftInput, redraft_input, rewrite
 from tetkik.records.reports.edit_conflicts import EditConflict, WorkingDraft
-from tetkik.records.reports.redrafting import RedraftInput, redraft_input, rewrite
 from tetkik.records.worklist import claims
 from tetkik.records.worklist.case_contents import is_actor_current
 from tetkik.report.llm import LanguageModel, open_model
