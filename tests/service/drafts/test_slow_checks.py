@@ -20,7 +20,7 @@ from tests.service.reports.test_reports_api import PASSWORD, entered
 from tetkik.records.reports.report_inputs import keep_material
 from tetkik.records.schema import Report
 from tetkik.rules import marks, readiness
-from tetkik.service.drafts import key_images_api
+from tetkik.service.drafts import key_images
 from tetkik.values import SYSTEM, Role
 from tetkik.workflow import pixel_reader
 
@@ -121,7 +121,7 @@ def test_no_way_to_change_a_draft_checks_it_within_the_transaction_that_writes(
         monkeypatch.setattr(module, name, watch)
 
     monkeypatch.setattr(records, "write", noted)
-    monkeypatch.setattr(key_images_api, "picture_sent", lambda *_: picture())
+    monkeypatch.setattr(key_images, "picture_sent", lambda *_: picture())
     watched(marks, "assess")
     watched(readiness, "_labels_in")
     watched(pixel_reader, "key_image")

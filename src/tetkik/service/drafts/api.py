@@ -16,8 +16,7 @@ from tetkik.records.reports import drafts, measurements, signing
 from tetkik.rules import editing
 from tetkik.rules.editing import Change
 from tetkik.rules.judging import undo as undo_judging
-from tetkik.service.drafts import judging, shapes
-from tetkik.service.drafts.judging import statistics_of_moved, with_statistics
+from tetkik.service.drafts import shapes
 from tetkik.service.drafts.redrafting import fresh_draft, streamed
 from tetkik.service.drafts.revisions import (
     DraftRoute,
@@ -26,6 +25,8 @@ from tetkik.service.drafts.revisions import (
     changed,
     changing,
     of_template,
+    statistics_of_moved,
+    with_statistics,
 )
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.background.image_decoder import DecoderDep
@@ -75,7 +76,7 @@ def decide(ctx: Editor, report_id: ReportId, revision: Revision, sent: shapes.De
 
 
 @router.post("/{report_id}/reviews", response_model=shapes.DraftShape, responses=MATCHED)
-def judge(ctx: Editor, report_id: ReportId, revision: Revision, sent: judging.ReviewSent) -> Response:
+def judge(ctx: Editor, report_id: ReportId, revision: Revision, sent: shapes.ReviewSent) -> Response:
     """Accept, reject or add a finding: kept for retraining, and the words of the draft follow.
 
     An accepted or added one is stated definitely, with the side and the size that are given; a rejected one
@@ -85,7 +86,7 @@ def judge(ctx: Editor, report_id: ReportId, revision: Revision, sent: judging.Re
 
 
 @router.post("/{report_id}/reviews/accepted", response_model=shapes.DraftShape, responses=MATCHED)
-def accept_all(ctx: Editor, report_id: ReportId, revision: Revision, sent: judging.ReviewsSent) -> Response:
+def accept_all(ctx: Editor, report_id: ReportId, revision: Revision, sent: shapes.ReviewsSent) -> Response:
     """Accept several findings at once: those that `blocking` names, as they were shown."""
     return changed(ctx, changing(ctx, report_id, revision, sent.rule(), drafts.judge))
 

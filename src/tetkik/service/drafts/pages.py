@@ -28,8 +28,7 @@ from tetkik.rules.editing import Change as DraftChange
 from tetkik.rules.editing import save as save_edit
 from tetkik.rules.judging import undo as undo_judging
 from tetkik.service.cases import locked
-from tetkik.service.drafts import dictation, judging, shapes
-from tetkik.service.drafts.judging import statistics_of_moved, with_statistics
+from tetkik.service.drafts import dictation, shapes
 from tetkik.service.drafts.redrafting import fresh_draft
 from tetkik.service.drafts.revisions import (
     DraftRoute,
@@ -37,6 +36,8 @@ from tetkik.service.drafts.revisions import (
     assessed_measurement,
     changing,
     of_template,
+    statistics_of_moved,
+    with_statistics,
 )
 from tetkik.service.drafts.view import (
     FindingSources,
@@ -247,11 +248,11 @@ class Save(shapes.DraftSent, Revised):
     sentences: Annotated[list[Written], Field(max_length=MOST)]  # type: ignore[assignment]
 
 
-class Judge(judging.ReviewSent, Revised):
+class Judge(shapes.ReviewSent, Revised):
     """What the radiologist says of one finding."""
 
 
-class AcceptAll(judging.ReviewsSent, Revised):
+class AcceptAll(shapes.ReviewsSent, Revised):
     """Findings that are accepted at once."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,22 +13,25 @@ from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
 from tetkik.errors import TetkikError
+from tetkik.imaging.region import Region
 from tetkik.language import Sentence
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
+from tetkik.records.images import images
 from tetkik.records.reports import drafts, measurements, templates
 from tetkik.records.reports.edit_conflicts import EditConflict, WorkingDraft
 from tetkik.records.reports.measurements import NewMeasurement
 from tetkik.rules import marks
 from tetkik.rules.editing import Rule
 from tetkik.rules.readiness import NotReady
-from tetkik.service.drafts.judging import BlockerShape
-from tetkik.service.drafts.shapes import DraftShape
+from tetkik.service.drafts.shapes import BlockerShape, DraftShape
 from tetkik.service.kit.access.authentication import identify
 from tetkik.service.kit.access.authorization import RequestContext
+from tetkik.service.kit.background.image_decoder import ImageDecoder
 from tetkik.service.kit.context import context_of
 from tetkik.service.kit.http.problems import problem_of
 from tetkik.service.kit.rendering.templates import language_of
+from tetkik.values.measurement import Point, RegionStatistics
 
 
 class DraftRoute(APIRoute):
@@ -142,3 +146,38 @@ def of_template(ctx: RequestContext, template_id: str) -> Rule:
     """The rule by which a draft takes a template's sentences."""
     with ctx.read() as tx:
         return partial(templates.take, templates.template_of(tx, template_id))
+
+
+# The pixels of a region: counted by the server, before the transaction that keeps the figures.
+
+
+def with_statistics(ctx: RequestContext, decoder: ImageDecoder, new: NewMeasurement) -> NewMeasurement:
+    """A region with the statistics of its pixels; anything else as it is."""
+    if not new.kind.is_region:
+        return new
+    with ctx.read() as tx:
+        image = images.load_visible_image(tx, new.image_id)
+        images.check_frame(image, new.frame)
+        described = measurements.measured_image(tx, image, new.frame)
+        points = measurements.exact_points(new.kind, described, new.points)
+    found = decoder.region(image, Region(new.kind, points, described.frame or 1))
+    return replace(new, statistics=found)
+
+
+def statistics_of_moved(
+    ctx: RequestContext,
+    decoder: ImageDecoder,
+    report_id: str,
+    measurement_id: str,
+    points: list[Point] | None,
+) -> RegionStatistics | None:
+    """The statistics of a region at other points; None where it does not move, or is no region."""
+    if points is None:
+        return None
+    with ctx.read() as tx:
+        found = measurements.find_measurement(tx, report_id, measurement_id)
+        if not found.kind.is_region:
+            return None
+        image = images.load_visible_image(tx, found.image.id)
+        exact = measurements.exact_points(found.kind, found.image, points)
+    return decoder.region(image, Region(found.kind, exact, found.image.frame or 1))
