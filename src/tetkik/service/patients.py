@@ -14,16 +14,15 @@ from tetkik.errors import Conflict, InputError, TetkikError
 from tetkik.records.cases import patients
 from tetkik.records.cases.patients import LONGEST_NAME, LONGEST_NUMBER, Match, Person
 from tetkik.records.database import Transaction
-from tetkik.records.reports.withdrawal_queries import Withdrawn
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.http.responses import Date, Shape
 from tetkik.values.access import Permission
 from tetkik.values.radiograph import Sex
-from tetkik.values.states import CaseState, LinkReason, SplitReason
+from tetkik.values.states import LinkReason, SplitReason
 from tetkik.workflow import patients as patient_comparison
 from tetkik.workflow import patients as patient_merge
-from tetkik.workflow.patients import Agreement, PatientComparison, PatientRecord, PatientTrait
+from tetkik.workflow.patients import Agreement, PatientComparison, PatientRecord, PatientTrait, RecordCase
 
 _DAY_FIRST = re.compile(r"(\d{1,2})[./\- ]+(\d{1,2})[./\- ]+(\d{4})", re.ASCII)
 _YEAR_FIRST = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})", re.ASCII)
@@ -122,20 +121,6 @@ class PersonShape(BaseModel):
             sex=person.sex,
             phone=person.phone,
         )
-
-
-class RecordCase(Shape):
-    """A case of a record."""
-
-    id: str
-    number: str
-    state: CaseState = Field(description="Where it is on its way.")
-    department: str | None
-    created_at: datetime
-    signed: int = Field(description="How many signed versions of reports it has.")
-    withdrawn: Withdrawn | None = Field(
-        description="Who took a report of it back, where it was not signed anew since; else None."
-    )
 
 
 class RecordShape(Shape):

@@ -192,7 +192,6 @@ class DraftLine:
 
     place: int
     sentence: DraftSentence
-    by_person: bool
     leans_on: tuple[Basis, ...]
     passages: tuple[Passage, ...]
 
@@ -341,10 +340,10 @@ def draft_lines(working: WorkingDraft) -> dict[Section, list[DraftLine]]:
     bases = {basis.id: basis for basis in draft.evidence}
     passages = {f"passage:{passage.id}": passage for passage in draft.passages}
     sections: dict[Section, list[DraftLine]] = {section: [] for section in Section}
-    for place, (sentence, by_person) in enumerate(zip(draft.sentences, working.by_person, strict=True)):
+    for place, sentence in enumerate(draft.sentences):
         cited = tuple(passages[name] for name in sentence.evidence if name in passages)
         leans_on = tuple(bases[name] for name in sentence.evidence if name in bases and name not in passages)
-        sections[sentence.section].append(DraftLine(place, sentence, by_person, leans_on, cited))
+        sections[sentence.section].append(DraftLine(place, sentence, leans_on, cited))
     return sections
 
 
