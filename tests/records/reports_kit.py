@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from tests.documents import sample
+from tests.records import changes
 from tests.records.kit import made_case, made_user
 from tetkik import workflow
 from tetkik.language import Language
@@ -22,9 +23,9 @@ from tetkik.records.images.images import StoredImage
 from tetkik.records.people import access
 from tetkik.records.reports import drafts, signing
 from tetkik.records.reports.edit_conflicts import WorkingDraft
-from tetkik.records.reports.editing import Choice, DraftEdit
 from tetkik.records.schema import Report, ReportVersion, SignatureRow
 from tetkik.records.worklist import claims
+from tetkik.rules.editing import Choice, DraftEdit
 from tetkik.settings import settings
 from tetkik.values import (
     SYSTEM,
@@ -150,7 +151,7 @@ def judged_all(tx: Transaction, report_id: str) -> WorkingDraft:
     if not labels:
         return current
     accepted = Judgement.ACCEPTED
-    return drafts.judge_all(tx, report_id, current.revision, labels, accepted, sentences_follow=False)
+    return changes.judge_all(tx, report_id, current.revision, labels, accepted, sentences_follow=False)
 
 
 def sign(tx: Transaction, report_id: str, actor: Actor, picture: signing.PictureOf = drawn) -> signing.Signed:
@@ -164,13 +165,13 @@ def made_ready(tx: Transaction, report_id: str) -> WorkingDraft:
     current = judged_all(tx, report_id)
     if not any(current.draft.section(part) for part in (Section.FINDINGS, Section.IMPRESSION)):
         texts = (*current.draft.section(Section.TECHNIQUE), DraftSentence("Bulgu yok.", Section.FINDINGS))
-        current = drafts.save(tx, report_id, current.revision, DraftEdit(texts))
+        current = changes.save(tx, report_id, current.revision, DraftEdit(texts))
     judged = {item.label for item in current.verdicts}
     for finding in current.result.findings if current.result is not None else ():
         if finding.positive and finding.label not in judged:
-            current = drafts.judge(tx, report_id, current.revision, finding.label, Judgement.ACCEPTED)
+            current = changes.judge(tx, report_id, current.revision, finding.label, Judgement.ACCEPTED)
     if current.draft.open_marks:
-        current = drafts.decide(tx, report_id, current.revision, every_mark_kept(current))
+        current = changes.decide(tx, report_id, current.revision, every_mark_kept(current))
     return current
 
 

@@ -8,6 +8,7 @@ from io import BytesIO
 import pytest
 
 from tests.documents import sample
+from tests.records import changes
 from tests.records.cases.test_priority import found
 from tests.records.contest import Other
 from tests.records.kit import made_records, made_user
@@ -82,7 +83,7 @@ def test_two_reports_of_a_patient_are_judged_and_withdrawn_in_turn(records, desk
 
     def judge(report):
         with records.write(desk) as tx:
-            drafts.judge(tx, report.id, 1, "Pneumothorax", Judgement.REJECTED)
+            changes.judge(tx, report.id, 1, "Pneumothorax", Judgement.REJECTED)
 
     def withdraw():
         with records.write(desk) as tx:

@@ -13,7 +13,7 @@ from tests.documents import sample
 from tetkik.errors import RecordsError
 from tetkik.language import Language, Sentence
 from tetkik.records import serialization
-from tetkik.records.reports.report_inputs import Working
+from tetkik.rules.draft_state import Working
 from tetkik.values import (
     Basis,
     BasisKind,

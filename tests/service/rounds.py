@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 import tetkik.service
 from tests.phantom import write_phantom
+from tests.records import changes
 from tests.records.kit import made_case, made_user, take_job
 from tests.records.reports_kit import drawn, judged_all, reports_of_case
 from tetkik.language import Language
@@ -23,11 +24,11 @@ from tetkik.records.images import received_decisions, receiving
 from tetkik.records.images.receiving import NewFile, ReceivedContent
 from tetkik.records.orders.orders import OrderContent, place_order
 from tetkik.records.people import invites
-from tetkik.records.reports import drafts, signing, templates
-from tetkik.records.reports.editing import DraftEdit
+from tetkik.records.reports import signing, templates
 from tetkik.records.reports.signing import Proof
 from tetkik.records.schema import ReceivedStudy
 from tetkik.records.worklist import critical_results
+from tetkik.rules.editing import DraftEdit
 from tetkik.service.kit.background.image_decoder import ImageDecoder
 from tetkik.service.kit.context import AppContext
 from tetkik.service.kit.http.incoming_files import IncomingFile
@@ -155,7 +156,7 @@ class Rounds:
             current = judged_all(tx, self.report)
             if not current.draft.section(Section.FINDINGS):
                 text = DraftEdit((DraftSentence("Bulgu yok.", Section.FINDINGS),))
-                current = drafts.save(tx, self.report, current.revision, text)
+                current = changes.save(tx, self.report, current.revision, text)
             revision = current.revision
         proof = Proof(str(doctor.user_id), Method.PASSWORD, datetime.now(UTC))
         with self.records.write(doctor) as tx:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import select
@@ -14,9 +15,7 @@ from tetkik.errors import Conflict
 from tetkik.language import Language
 from tetkik.records.cases import cases
 from tetkik.records.ids import new_id
-from tetkik.records.reports.slow_work import written
 from tetkik.records.schema.trail import AuditRow
-from tetkik.service.kit.http import idempotency
 from tetkik.values.access import Role
 from tetkik.values.complaint import DEPARTMENTS, UrgencyLevel
 from tetkik.values.states import Priority, UrgencyReason
@@ -85,14 +84,19 @@ def test_a_case_is_made_once_for_one_key(client):
     assert (same["patient_id"], same["triage"]) == (made["patient_id"], None)
 
 
-def test_a_request_that_comes_again_while_it_is_in_work_gets_its_answer(client, monkeypatch):
+def test_a_request_that_comes_again_while_it_is_in_work_gets_its_answer(client, app_context, monkeypatch):
     """As on PostgreSQL: both find nothing, and the second meets the first as it keeps its answer."""
 
-    def beside(write, work):
-        written(write, work)
+    records, write = app_context.records, app_context.records.write
+
+    @contextmanager
+    def beside(actor):
+        monkeypatch.setattr(records, "write", write)
+        with write(actor) as tx:
+            yield tx
         raise Conflict("Somebody else wrote the same at the same moment; look at it again and repeat.")
 
-    monkeypatch.setattr(idempotency, "written", beside)
+    monkeypatch.setattr(records, "write", beside)
     sent = {"json": {"patient": {"name": "Beklenen HASTA"}}, "headers": {"Idempotency-Key": new_id()}}
     second = client.post(f"{API}/cases", **sent)
     assert (second.status_code, second.headers["Idempotency-Replayed"]) == (201, "true")

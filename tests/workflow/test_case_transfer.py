@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from tests.documents import sample
+from tests.records import changes
 from tests.records.desk import TEXT
 from tests.records.kit import made_case, made_user, take_job
 from tests.records.moving_kit import ALI, GULCIN, QUESTION, made_patient, moved, opened, patient_of
@@ -32,15 +33,14 @@ from tetkik.records.reports import (
     department_statistics,
     drafts,
     findings_feedback,
-    redrafting,
     signing,
     versions,
     withdrawal,
 )
-from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.schema import AuditRow, Case, Claim, Image, Job
 from tetkik.records.trail.verify import verify
 from tetkik.records.worklist import claims, worklist
+from tetkik.rules.editing import DraftEdit
 from tetkik.settings import settings
 from tetkik.values import (
     SYSTEM,
@@ -137,7 +137,7 @@ def test_the_wrong_one_keeps_a_number_and_a_link_and_nothing_else(both_records, 
         lambda tx: cases.set_state(tx, case_id, CaseState.TO_READ),
         lambda tx: claims.claim_case(tx, case_id),
         lambda tx: drafts.draft_of(tx, reports[0]),
-        lambda tx: drafts.save(tx, reports[0], revision, DraftEdit([])),
+        lambda tx: changes.save(tx, reports[0], revision, DraftEdit([])),
         lambda tx: case_transfer.preview_transfer(tx, case_id, gulcin),
         lambda tx: _sent_again(tx, case_id),
     ):
@@ -155,7 +155,7 @@ def test_nothing_counts_twice(both_records, desk):
     case_id = opened(both_records, desk)
     with both_records.write(desk) as tx:
         report = reports_of_case(tx, case_id)[0]
-        drafts.judge(tx, report, drafts.draft_of(tx, report).revision, "Effusion", Judgement.ACCEPTED)
+        changes.judge(tx, report, drafts.draft_of(tx, report).revision, "Effusion", Judgement.ACCEPTED)
         choice = UrgencyChoice(UrgencyLevel.SARI, UrgencyReason.NOT_NOW, sure=True)
         cases.change_urgency(tx, case_id, choice)
         used = images.measure_usage(tx)
@@ -217,7 +217,7 @@ def test_a_draft_of_the_wrong_patient_that_was_compared_with_it_is_not_signed_un
     with records.read(reader) as tx:
         after = drafts.draft_of(tx, report)
         assert after.draft.open_marks > 0
-        assert redrafting.redraft_input(tx, report, after.revision).prior is None
+        assert drafts.redraft_input(tx, report, after.revision).prior is None
 
 
 def test_a_signed_report_stands_in_the_way_until_it_is_withdrawn(both_records, desk):
@@ -259,7 +259,7 @@ def test_a_draft_that_was_begun_since_somebody_looked_is_not_dropped_unseen(reco
     report, gulcin = made_report(records, person=ALI), made_patient(records, reader)
     with records.write(reader) as tx:
         looked = case_transfer.preview_transfer(tx, report.case_id, gulcin)
-        drafts.judge(tx, report.id, 1, "Effusion", Judgement.REJECTED)
+        changes.judge(tx, report.id, 1, "Effusion", Judgement.REJECTED)
     with records.write(reader) as tx, pytest.raises(Conflict, match="changed since you looked"):
         case_transfer.transfer_case(
             tx, report.case_id, gulcin, MoveReason.CHOSEN_WRONGLY, looked.seen, sure=True

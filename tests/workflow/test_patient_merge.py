@@ -34,11 +34,11 @@ from tetkik.records.cases.triage_feedback import without_identity
 from tetkik.records.database import Records
 from tetkik.records.images import images, received_decisions, runs
 from tetkik.records.lifecycle.erasure import ErasureReason, erase_record
-from tetkik.records.reports import drafts, redrafting, signing
+from tetkik.records.reports import drafts, signing
 from tetkik.records.reports.identity import identity_for
 from tetkik.records.schema import AuditRow, Base, Case, PatientLink
 from tetkik.records.trail.verify import verify
-from tetkik.records.worklist import search
+from tetkik.records.worklist import worklist
 from tetkik.records.worklist.worklist_items import load_items
 from tetkik.settings import settings as tetkik_settings
 from tetkik.values import SYSTEM, Actor, Identity, LinkReason, ReportInput, Role, Sex, SplitReason
@@ -92,7 +92,7 @@ def test_one_person_is_shown_and_found_by_what_either_record_says(both_records, 
         other = cases.load_case(tx, second)
         assert (other.person, other.registered_as) == (GULCIN, None)
         for words in ("Bilinmeyen", "B-17", "gülç", "H-1", "10000000146"):
-            assert {item.case_id for item in search.search_cases(tx, words)} == {first, second}, words
+            assert {item.case_id for item in worklist.search_cases(tx, words)} == {first, second}, words
             (match,) = patients.search(tx, words)
             assert (match.id, match.person, match.visits, match.also) == (gulcin, GULCIN, 2, (UNKNOWN,))
         named = {item.case_id: (item.name, item.registered_as) for item in load_items(tx, [first, second])}
@@ -161,7 +161,7 @@ def test_what_was_compared_with_a_strangers_image_is_not_signed_unseen(both_reco
         after = drafts.draft_of(tx, report)
         marked = [item.text for item in after.draft.sentences if item.marks]
         assert drafts.draft_of(tx, made.id) == own
-        assert redrafting.redraft_input(tx, report, after.revision).prior is None
+        assert drafts.redraft_input(tx, report, after.revision).prior is None
         said = after.draft.sentences
         after = judged_all(tx, report)
     assert marked == [item.text for item in said if any("prior" in one for one in item.evidence)] != []

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.records import changes
 from tests.records.kit import made_case, made_user, take_job
 from tests.records.pictured import film
 from tests.records.reports_kit import drawn, made_image, reports_of_case, sign
@@ -20,9 +21,9 @@ from tetkik.records.images import images, jobs, runs
 from tetkik.records.images.images import ImageMetadata
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.reports import drafts, signing, versions
-from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.schema import AuditRow, Blob, Report
 from tetkik.records.worklist.worklist_items import load_items
+from tetkik.rules.editing import DraftEdit
 from tetkik.values import (
     SYSTEM,
     CaseState,
@@ -245,7 +246,7 @@ def test_a_late_image_leaves_the_words_of_a_person(study):
     draft = study.draft()
     own = DraftSentence("Kalp boyutu normaldir.", Section.FINDINGS)
     with study.records.write(study.reader) as tx:
-        drafts.save(tx, draft.report_id, draft.revision, DraftEdit([own]))
+        changes.save(tx, draft.report_id, draft.revision, DraftEdit([own]))
     study.add(2, "Effusion")
     study.read_all()
     after = study.draft()

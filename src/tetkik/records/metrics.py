@@ -30,6 +30,7 @@ from tetkik.records.schema import (
 )
 from tetkik.records.schema.models import FAILED_JOB, OPEN_JOB
 from tetkik.values import Capability, CaseState, JobState, Role, RunState
+from tetkik.values.common import DESCRIBED
 
 RECENT = timedelta(hours=1)
 """What `recent` means below."""
@@ -38,7 +39,11 @@ _MOST_RUNS = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class QueueMetrics:
+class QueueStatus:
+    """The work that waits for a model."""
+
+    __pydantic_config__ = DESCRIBED
+
     waiting: int
     running: int
     failed: int
@@ -47,20 +52,23 @@ class QueueMetrics:
 
 
 @dataclass(frozen=True, slots=True)
-class InferenceMetrics:
-    """How long a model took, over the runs that ended in the last hour, 2,000 of them at most."""
+class InferenceStatus:
+    """How long a model took, over the last hour."""
+
+    __pydantic_config__ = DESCRIBED
 
     capability: Capability
     runs: int
     failed: int
     median_seconds: float
     p95_seconds: float
+    """One in twenty took longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordsMetrics:
-    queue: QueueMetrics
-    inference: tuple[InferenceMetrics, ...]
+    queue: QueueStatus
+    inference: tuple[InferenceStatus, ...]
     cases: dict[CaseState, int]
     claims: int
     reports_signed: int
@@ -104,7 +112,7 @@ def collect_metrics(tx: Transaction) -> RecordsMetrics:
     )
 
 
-def _queue(tx: Transaction) -> QueueMetrics:
+def _queue(tx: Transaction) -> QueueStatus:
     open_states = (JobState.QUEUED, JobState.RUNNING, JobState.FAILED)
     rows = tx.session.execute(
         select(Job.state, func.count(), func.min(Job.created_at))
@@ -115,10 +123,10 @@ def _queue(tx: Transaction) -> QueueMetrics:
     found = none | {state: (many, oldest) for state, many, oldest in rows}
     waits = (tx.now - found[JobState.QUEUED][1]).total_seconds()
     waiting, running, failed = (found[state][0] for state in open_states)
-    return QueueMetrics(waiting, running, failed, max(0.0, waits))
+    return QueueStatus(waiting, running, failed, max(0.0, waits))
 
 
-def _inference(tx: Transaction) -> tuple[InferenceMetrics, ...]:
+def _inference(tx: Transaction) -> tuple[InferenceStatus, ...]:
     rows = tx.session.execute(
         select(Run.capability, Run.state, Run.started_at, Run.finished_at)
         .where(Run.finished_at > tx.now - RECENT)
@@ -135,7 +143,7 @@ def _inference(tx: Transaction) -> tuple[InferenceMetrics, ...]:
         took.sort()
         p95 = took[min(len(took) - 1, int(0.95 * len(took)))]
         middle = took[len(took) // 2]
-        found.append(InferenceMetrics(capability, len(took), failed[capability], middle, p95))
+        found.append(InferenceStatus(capability, len(took), failed[capability], middle, p95))
     return tuple(found)
 
 

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from tetkik.errors import InputError
+from tetkik.errors import Conflict, InputError
 from tetkik.language import Language
 from tetkik.report.composer.compose import definite, definite_impression, phrases
 from tetkik.report.facts import ChangeKind
 from tetkik.report.labeler.read import read_report
 from tetkik.report.labeler.rules import Context, Polarity
 from tetkik.report.normals import normal_texts
-from tetkik.values.common import ADDED
-from tetkik.values.finding_labels import NORMAL_LABELS, finding_label
+from tetkik.rules.draft_state import BeforeJudging, DraftState, Working
+from tetkik.rules.editing import Change
+from tetkik.values.finding import Finding, FindingsResult
+from tetkik.values.finding_labels import FINDING_LABELS, NORMAL_LABELS, finding_label
 from tetkik.values.report import Author, Basis, BasisKind, Certainty, Draft, DraftSentence, Section, Side
 from tetkik.values.states import Judgement
 
@@ -26,15 +28,6 @@ _FOLLOW = frozenset({Author.MACHINE, Author.JUDGED})
 _CLAIMS = (Section.FINDINGS, Section.IMPRESSION)
 _NUMBER = r"\d{1,4}(?:[.,]\d{1,2})?"
 _SIZE = re.compile(rf"({_NUMBER}(?:\s?[x×]\s?{_NUMBER}){{0,2}})\s?(mm|cm)?", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class BeforeJudging:
-    """What one step of undoing restores: judgements (None for none), sentences and evidence."""
-
-    judgements: tuple[tuple[str, Judgement | None], ...]
-    sentences: tuple[DraftSentence, ...] = field(repr=False)
-    evidence: tuple[Basis, ...] = field(default=(), metadata=ADDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +63,97 @@ def read_labels(text: str, language: Language) -> set[str]:
         for item in reading.mentions
         if item.context is Context.CURRENT and item.polarity is not Polarity.ABSENT and not item.implied
     }
+
+
+def judge(
+    labels: Sequence[str],
+    judgement: Judgement | None,
+    state: DraftState,
+    *,
+    detail: Detail | None = None,
+    sentences_follow: bool = True,
+) -> Change:
+    """Findings are accepted, rejected or added, or with None that is taken back; the draft's words follow.
+
+    Without `sentences_follow` the words stay as they are. `undo` restores what was before.
+    """
+    draft, result, machine = state.draft, state.material.result, state.material.draft
+    before = tuple((label, state.judged.get(label)) for label in labels)
+    for label in labels:
+        found = finding_of(result, label)
+        if judgement is not None:
+            found_by_model(found, judgement)
+        if sentences_follow:
+            draft = _following(draft, machine, found, judgement, detail or Detail())
+    step = BeforeJudging(before, state.draft.sentences, state.draft.evidence)
+    working = replace(state.working.with_draft(draft), undo=step)
+    return _judged(replace(state, working=working), [(label, judgement) for label in labels])
+
+
+def undo(state: DraftState) -> Change:
+    """The last judging is taken back, its words too; `Conflict` where something else was written since."""
+    step = state.working.undo
+    if step is None:
+        raise Conflict("There is no judgement to undo: something else was written since.")
+    draft = replace(state.draft, sentences=step.sentences, evidence=step.evidence)
+    working = replace(state.working.with_draft(draft), undo=None)
+    return _judged(replace(state, working=working), step.judgements)
+
+
+def _judged(state: DraftState, judgements: Sequence[tuple[str, Judgement | None]]) -> Change:
+    return Change(state.with_judgements(judgements), judgements=tuple(judgements))
+
+
+def finding_of(result: FindingsResult | None, label: str) -> Finding:
+    """What the model says of a label; one that it does not know is not assessed."""
+    found = next((item for item in result.findings if item.label == label), None) if result else None
+    if found is None and label not in FINDING_LABELS:
+        raise InputError("The model has no finding of that name; take one of those that the draft lists.")
+    return found or Finding(label, False)
+
+
+def found_by_model(finding: Finding, judgement: Judgement) -> bool | None:
+    """What the model found of what is judged so; None where it was not assessed."""
+    positive = finding.positive if finding.assessed else None
+    if judgement is Judgement.ADDED and positive:
+        raise InputError("The model has found this itself; accept it instead of adding it.")
+    if judgement is Judgement.REJECTED and not positive:
+        raise InputError("The model has not found this, so it cannot be rejected; add it if it is there.")
+    if judgement is Judgement.ACCEPTED and positive is None:
+        raise InputError("The model did not assess this, so there is nothing to accept; add what is there.")
+    return positive
+
+
+def _following(
+    draft: Draft, machine: Draft | None, finding: Finding, judgement: Judgement | None, detail: Detail
+) -> Draft:
+    """The draft after a judgement: what it says of the finding follows."""
+    if judgement is None:
+        return restore(draft, machine, finding.label)
+    if judgement is Judgement.ADDED:
+        return confirm(draft, finding.label, None, detail)
+    if not finding.positive:
+        return draft  # that it is not there is agreed
+    if judgement is Judgement.REJECTED:
+        return withdraw(draft, finding.label)
+    return confirm(draft, finding.label, finding.probability, detail)
+
+
+def rewritten(fresh: Draft, state: DraftState) -> Change:
+    """A fresh draft of the machine stands in the place of the one at hand, which says what was judged."""
+    added = {label for label, judgement in state.judged.items() if judgement is Judgement.ADDED}
+    evidence = (replace(basis, probability=None) if basis.key in added else basis for basis in fresh.evidence)
+    sentences = tuple(replace(item, author=Author.MACHINE) for item in fresh.sentences)
+    fresh = replace(fresh, evidence=tuple(evidence), sentences=sentences)
+    result = state.material.result
+    positive = {item.label for item in result.findings if item.positive} if result is not None else set()
+    sides = {basis.key: basis.side for basis in state.draft.evidence}
+    draft = fresh
+    for label, judgement in state.judged.items():
+        if label in added or (judgement is Judgement.ACCEPTED and label in positive):
+            draft = confirm(draft, label, None, Detail(sides.get(label)))
+    working = Working(replace(state.working.content, draft=draft))
+    return Change(replace(state, working=working, material=replace(state.material, draft=fresh)))
 
 
 def confirm(draft: Draft, label: str, probability: float | None, detail: Detail) -> Draft:
@@ -251,11 +335,7 @@ def _cites(draft: Draft, sentence: DraftSentence, label: str) -> bool:
 
 def _person_says(sentences: Sequence[DraftSentence], label: str, language: Language) -> bool:
     """Whether a person wrote that a finding is there, in words or in a model's sentence that they changed."""
-    return any(
-        label in read_labels(item.text, language)
-        for item in sentences
-        if item.author in (Author.PERSON, Author.EDITED)
-    )
+    return any(label in read_labels(item.text, language) for item in sentences if item.by_person)
 
 
 def _with(draft: Draft, sections: dict[Section, list[DraftSentence]], evidence: tuple[Basis, ...]) -> Draft:

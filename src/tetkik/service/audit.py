@@ -19,14 +19,13 @@ from tetkik.language import Language, Sentence, translate
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records
 from tetkik.records.trail import audit_events
-from tetkik.records.trail.audit_events import AuditFilter, to_line
+from tetkik.records.trail.audit_events import AuditEntry, AuditFilter, to_line
 from tetkik.records.trail.verify import verify
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.responses import (
     Cursor,
     Limit,
     Page,
-    Shape,
     Since,
     Until,
     decode_cursor,
@@ -119,26 +118,6 @@ Code = Annotated[str | None, Query(max_length=26, pattern=r"^[0-9A-Za-z-]+$")]
 _LAST = 2**63 - 1
 
 
-class AuditEntry(Shape):
-    """One entry of the audit trail."""
-
-    seq: int
-    at: datetime
-    action: str
-    user_id: str | None = Field(description="Who; null for the program itself.")
-    user: str | None = Field(description="The name of that person.")
-    case_id: str | None
-    case: str | None
-    patient_id: str | None = Field(description="To whose data, as an id.")
-    object_id: str | None = Field(description="To which image, report, user.")
-    roles: list[str] = Field(description="That the person had then.")
-    method: str | None = Field(description="How the person had proved who they are.")
-    address: str | None
-    request: str | None = Field(description="Joins the entry with the log.")
-    detail: dict[str, str | int | float | bool | None] = Field(description="More, in codes and numbers.")
-    erased: bool = Field(description="Whether an erasure emptied it.")
-
-
 @api.get("/audit")
 def entries(
     ctx: Auditor,
@@ -164,8 +143,8 @@ def entries(
     with ctx.write() as tx:
         found = audit_events.load_newest(tx, wanted, limit=limit + 1, before=before)
         tx.audit(Action.AUDIT_READ)
-    items = [AuditEntry.from_value(event) for event in found[:limit]]
-    return Page(items=items, next=encode_cursor([items[-1].seq]) if len(found) > limit else None)
+    items = found[:limit]
+    return Page(items=list(items), next=encode_cursor([items[-1].seq]) if len(found) > limit else None)
 
 
 def _number(cursor: str) -> int:

@@ -12,10 +12,8 @@ from starlette.exceptions import HTTPException
 
 from tetkik.errors import Conflict, InputError, TetkikError
 from tetkik.records.cases import cases, patients
-from tetkik.records.cases.identity_comparison import Difference
 from tetkik.records.cases.patients import Match
 from tetkik.records.database import Transaction
-from tetkik.records.reports.slow_work import written
 from tetkik.service.cases import CHANGED, CaseId, case_response
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.background.image_decoder import DecoderDep, ImageDecoder
@@ -23,6 +21,7 @@ from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.http.responses import MATCHED, IfMatch, Shape
 from tetkik.service.patients import ID_PATTERN, ComparedTrait, RecordShape, TypedPerson, sides_of
 from tetkik.values.access import Permission
+from tetkik.values.radiograph import Difference
 from tetkik.values.states import MoveReason
 from tetkik.workflow import case_transfer
 from tetkik.workflow.case_transfer import CompletedTransfer, TransferPreview
@@ -195,7 +194,8 @@ def move(
     prepare(ctx, case_id, patient_id)
     about = (case_id, patient_id, reason, seen)
     try:
-        done = written(ctx.write, lambda tx: case_transfer.transfer_case(tx, *about, sure=sure))
+        with ctx.write() as tx:
+            done = case_transfer.transfer_case(tx, *about, sure=sure)
     except Conflict as error:
         return _compared(ctx, case_id, patient_id, error=error, reason=reason)
     finish(ctx, decoder, done)

@@ -30,13 +30,12 @@ from tetkik.records.demonstration import is_demonstration
 from tetkik.records.people import users
 from tetkik.records.people.users import Peer, Profile, build_actor, user_row
 from tetkik.records.reports import drafts, signing, withdrawal
-from tetkik.records.reports.editing import DraftEdit
-from tetkik.records.reports.signing import Proof
-from tetkik.records.reports.slow_work import written
+from tetkik.records.reports.signing import PictureOf, Proof
 from tetkik.records.schema import Job
 from tetkik.records.worklist import assignments
 from tetkik.records.worklist.case_contents import load_contents
-from tetkik.rules.judging import read_labels
+from tetkik.rules.editing import DraftEdit, save
+from tetkik.rules.judging import judge, read_labels
 from tetkik.service.demonstration_cases import CASES, DemoCase, End, files_of
 from tetkik.service.kit.access.authentication import identify, limit_sign_ins, start_session_and_redirect
 from tetkik.service.kit.access.authorization import RequestContext, allowed, public
@@ -360,33 +359,39 @@ class Filler:
         return load_contents(tx, self._progress.cases[case.key]).reports[0].id
 
     def _sign(self, case: DemoCase, at: datetime) -> None:
-        def work(tx: Transaction) -> None:
+        self._write_and_sign(case, at, case.impression)
+
+    def _write_and_sign(self, case: DemoCase, at: datetime, impression: str) -> None:
+        with self._records.read() as tx:
+            report_id = self._report(tx, case)
+            foreseen = signing.foresee(tx, report_id)
+        picture = foreseen.drawn(self._decoder.report_picture)
+        with self._records.write(self._radiologist()) as tx:
             tx.now = at
-            self._write_and_sign(tx, self._report(tx, case), case.findings, case.impression)
+            self._sign_text(tx, report_id, case.findings, impression, picture)
 
-        written(partial(self._records.write, self._radiologist()), work)
-
-    def _write_and_sign(self, tx: Transaction, report_id: str, findings: str, impression: str) -> None:
+    def _sign_text(
+        self, tx: Transaction, report_id: str, findings: str, impression: str, picture: PictureOf
+    ) -> None:
         parts = ((Section.FINDINGS, findings), (Section.IMPRESSION, impression))
-        texts = tuple(DraftSentence(text, section, ()) for section, text in parts)
-        draft = drafts.save(tx, report_id, drafts.draft_of(tx, report_id).revision, DraftEdit(texts))
+        text = DraftEdit(tuple(DraftSentence(text, section, ()) for section, text in parts))
+        revision = drafts.draft_of(tx, report_id).revision
+        draft = drafts.change(tx, report_id, revision, partial(save, text))
         if labels := [item.label for item in draft.blockers if item.label is not None]:
             stated = read_labels(f"{findings} {impression}", Language.TR)
             for label in labels:
                 judgement = Judgement.ACCEPTED if label in stated else Judgement.REJECTED
-                draft = drafts.judge(tx, report_id, draft.revision, label, judgement)
+                draft = drafts.judge(tx, report_id, draft.revision, partial(judge, [label], judgement))
         hospital = hospital_of(self._context.settings)
-        signing.sign(tx, report_id, draft.revision, _proof(tx), hospital, self._decoder.report_picture)
+        signing.sign(tx, report_id, draft.revision, _proof(tx), hospital, picture)
 
     def _amend(self, case: DemoCase, at: datetime) -> None:
-        def work(tx: Transaction) -> None:
+        with self._records.write(self._radiologist()) as tx:
             tx.now = at
-            report_id = self._report(tx, case)
-            signing.begin_amendment(tx, report_id, "Klinisyenle görüşüldü, takip önerisi eklendi.")
-            advice = f"{case.impression} Klinik şüphe sürerse toraks BT ile takip önerilir."
-            self._write_and_sign(tx, report_id, case.findings, advice)
-
-        written(partial(self._records.write, self._radiologist()), work)
+            why = "Klinisyenle görüşüldü, takip önerisi eklendi."
+            signing.begin_amendment(tx, self._report(tx, case), why)
+        advice = f"{case.impression} Klinik şüphe sürerse toraks BT ile takip önerilir."
+        self._write_and_sign(case, at, advice)
 
     def _withdraw(self, case: DemoCase, at: datetime) -> None:
         with self._records.write(self._radiologist()) as tx:

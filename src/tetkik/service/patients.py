@@ -14,17 +14,15 @@ from tetkik.errors import Conflict, InputError, TetkikError
 from tetkik.records.cases import patients
 from tetkik.records.cases.patients import LONGEST_NAME, LONGEST_NUMBER, Match, Person
 from tetkik.records.database import Transaction
-from tetkik.records.reports.slow_work import written
-from tetkik.records.reports.withdrawal_queries import Withdrawn
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.http.responses import Date, Shape
 from tetkik.values.access import Permission
 from tetkik.values.radiograph import Sex
-from tetkik.values.states import CaseState, LinkReason, SplitReason
+from tetkik.values.states import LinkReason, SplitReason
 from tetkik.workflow import patients as patient_comparison
 from tetkik.workflow import patients as patient_merge
-from tetkik.workflow.patients import Agreement, PatientComparison, PatientRecord, PatientTrait
+from tetkik.workflow.patients import Agreement, PatientComparison, PatientRecord, PatientTrait, RecordCase
 
 _DAY_FIRST = re.compile(r"(\d{1,2})[./\- ]+(\d{1,2})[./\- ]+(\d{4})", re.ASCII)
 _YEAR_FIRST = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})", re.ASCII)
@@ -123,20 +121,6 @@ class PersonShape(BaseModel):
             sex=person.sex,
             phone=person.phone,
         )
-
-
-class RecordCase(Shape):
-    """A case of a record."""
-
-    id: str
-    number: str
-    state: CaseState = Field(description="Where it is on its way.")
-    department: str | None
-    created_at: datetime
-    signed: int = Field(description="How many signed versions of reports it has.")
-    withdrawn: Withdrawn | None = Field(
-        description="Who took a report of it back, where it was not signed anew since; else None."
-    )
 
 
 class RecordShape(Shape):
@@ -253,7 +237,8 @@ def link_patient(ctx: Merger, patient_id: PatientId, wanted: NewLink, once: Idem
 @api.delete("/{patient_id}/link", status_code=204)
 def unlink_patient(ctx: Merger, patient_id: PatientId, reason: SplitReason) -> None:
     """Take this record out of the other's stead: it is again what it was."""
-    written(ctx.write, lambda tx: patient_merge.unlink(tx, patient_id, reason))
+    with ctx.write() as tx:
+        patient_merge.unlink(tx, patient_id, reason)
 
 
 pages = APIRouter(prefix="/patients")
@@ -318,7 +303,8 @@ def join(
         if survivor not in (patient_id, other_id):
             raise InputError("Nobody can tell which record stands for both; choose one of the two.")
         replaced = other_id if survivor == patient_id else patient_id
-        written(ctx.write, lambda tx: patient_merge.link(tx, replaced, survivor, reason, seen))
+        with ctx.write() as tx:
+            patient_merge.link(tx, replaced, survivor, reason, seen)
     except (Conflict, InputError) as error:
         return _compared(ctx, patient_id, other_id, error=error, reason=reason)
     return RedirectResponse(f"/patients/{survivor}?joined", 303)
@@ -353,7 +339,8 @@ def _compared(
 @pages.post("/{patient_id}/separate")
 def separate(ctx: Merger, patient_id: str, reason: Annotated[SplitReason, Form()]) -> Response:
     try:
-        survivor = written(ctx.write, lambda tx: patient_merge.unlink(tx, patient_id, reason))
+        with ctx.write() as tx:
+            survivor = patient_merge.unlink(tx, patient_id, reason)
     except Conflict as error:
         return _records(ctx, patient_id, error=error)
     return RedirectResponse(f"/patients/{survivor}?separated", 303)

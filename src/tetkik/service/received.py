@@ -14,7 +14,7 @@ from tetkik.errors import Conflict, InputError, TetkikError
 from tetkik.language import Sentence
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import cases, patients
-from tetkik.records.cases.identity_comparison import Trait, person_from_identity
+from tetkik.records.cases.identity_comparison import person_from_identity
 from tetkik.records.cases.patients import Match, Person, all_records_of, survivor_of
 from tetkik.records.database import Transaction
 from tetkik.records.images import received_decisions, receiving
@@ -24,6 +24,7 @@ from tetkik.records.orders.orders import StoredOrder, load_order, orders_of
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.rendering.templates import NavigationEntry
 from tetkik.values.access import Permission
+from tetkik.values.radiograph import Trait
 from tetkik.values.states import OrderState, ReceivedState, RemovalReason
 
 _SHOWN = (

@@ -27,7 +27,7 @@ from tetkik.bundle.store import available
 from tetkik.integrations.dicom.spool import FOLDER, SpoolFigures, measure_spool
 from tetkik.language import Sentence
 from tetkik.records import metrics
-from tetkik.records.metrics import RecordsMetrics, collect_metrics
+from tetkik.records.metrics import InferenceStatus, QueueStatus, RecordsMetrics, collect_metrics
 from tetkik.records.migrate import version_of
 from tetkik.records.people import repair
 from tetkik.records.reports.department_statistics import queue
@@ -40,7 +40,7 @@ from tetkik.service.kit.http.responses import Shape
 from tetkik.service.kit.rendering.templates import NavigationEntry
 from tetkik.settings import Settings
 from tetkik.values.access import SYSTEM, Permission, Role
-from tetkik.values.states import Capability, CaseState
+from tetkik.values.states import CaseState
 
 api = APIRouter(tags=["health"])
 
@@ -63,25 +63,6 @@ def ready(context: ContextDep) -> Health:
     with context.records.read() as tx:
         tx.session.execute(text("SELECT 1"))
     return Health(status="ok")
-
-
-class QueueStatus(Shape):
-    """The work that waits for a model."""
-
-    waiting: int
-    running: int
-    failed: int
-    oldest_seconds: float = Field(description="How long the oldest waits; 0 where none does.")
-
-
-class InferenceStatus(Shape):
-    """How long a model took, over the last hour."""
-
-    capability: Capability
-    runs: int
-    failed: int
-    median_seconds: float
-    p95_seconds: float = Field(description="One in twenty took longer.")
 
 
 class Status(Shape):

@@ -20,7 +20,6 @@ from tetkik.records.cases.patients import SHORTEST_WORDS
 from tetkik.records.database import Transaction
 from tetkik.records.reports.withdrawal_queries import Withdrawn
 from tetkik.records.worklist import assignments, case_contents, claims, saved_views, worklist
-from tetkik.records.worklist import search as records
 from tetkik.records.worklist.case_contents import Sort, SortColumn
 from tetkik.records.worklist.saved_views import View, WorklistPreferences
 from tetkik.records.worklist.worklist import COUNTED, OPEN, Assigned, Scope, WorklistCursor, WorklistFilter
@@ -333,7 +332,7 @@ class Wanted(BaseModel):
     """What is looked for."""
 
     query: str = Field(
-        max_length=records.LONGEST,
+        max_length=worklist.LONGEST_WORDS,
         repr=False,
         description="A name or the beginning of one, a TCKN, a number of the hospital, an accession number, "
         "or the number of a case.",
@@ -425,8 +424,8 @@ def assign(
 def search(ctx: Annotated[RequestContext, allowed(Permission.CASE_SEARCH)], wanted: Wanted) -> Found:
     """Cases that one may see, by patient or number; the search is audited."""
     with ctx.write() as tx:
-        items = records.search_cases(tx, wanted.query)
-    return Found(items=[WorklistCase.of(item) for item in items], more=len(items) >= records.MOST)
+        items = worklist.search_cases(tx, wanted.query)
+    return Found(items=[WorklistCase.of(item) for item in items], more=len(items) >= worklist.MOST_FOUND)
 
 
 _LARGEST = 2**63 - 1
@@ -612,7 +611,7 @@ def search_page(ctx: Finder) -> HTMLResponse:
 
 
 @pages.post("/search")
-def find(ctx: Finder, words: Annotated[str, Form(max_length=records.LONGEST)] = "") -> Response:
+def find(ctx: Finder, words: Annotated[str, Form(max_length=worklist.LONGEST_WORDS)] = "") -> Response:
     """What was found; the words stand in the body of the request and nowhere else.
 
     While somebody types (htmx names the field then) nothing is looked for before the third character.
@@ -620,8 +619,11 @@ def find(ctx: Finder, words: Annotated[str, Form(max_length=records.LONGEST)] = 
     if ctx.request.headers.get("hx-trigger") == "words" and len(words.strip()) < SHORTEST_WORDS:
         return Response(status_code=204)
     with ctx.write() as tx:
-        items = records.search_cases(tx, words)
-    values = _shared(ctx.request, ctx.actor, items) | {"found": True, "more": len(items) >= records.MOST}
+        items = worklist.search_cases(tx, words)
+    values = _shared(ctx.request, ctx.actor, items) | {
+        "found": True,
+        "more": len(items) >= worklist.MOST_FOUND,
+    }
     fragment = ctx.request.headers.get("hx-request") == "true"
     return ctx.render(f"worklist/{'found' if fragment else 'search'}.html.jinja", **values)
 

@@ -65,6 +65,7 @@ from tetkik.values.measurement import (
     RegionStatistics,
 )
 from tetkik.values.radiograph import (
+    Difference,
     DisplayPixels,
     Equipment,
     FileFormat,
@@ -80,6 +81,7 @@ from tetkik.values.radiograph import (
     Route,
     Sex,
     SpacingPlane,
+    Trait,
     ValueScale,
     View,
     middle_frame,
@@ -147,6 +149,7 @@ __all__ = [
     "DepartmentScore",
     "Destination",
     "DestinationKind",
+    "Difference",
     "DisplayPixels",
     "Draft",
     "DraftSentence",
@@ -212,6 +215,7 @@ __all__ = [
     "SplitReason",
     "StepName",
     "ThresholdOn",
+    "Trait",
     "TriageResult",
     "Urgency",
     "UrgencyLevel",

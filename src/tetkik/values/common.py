@@ -33,6 +33,9 @@ def step_like(step: str, name: str) -> StepName:
 ADDED = MappingProxyType({"added": True})
 """Metadata of a field that is stored, and written as JSON, only where it differs from its default."""
 
+DESCRIBED = {"use_attribute_docstrings": True}
+"""As `__pydantic_config__` of a value that the API answers with: its docstrings describe it there."""
+
 DISCLAIMER = {
     "en": "Research and education software: not a medical device, no substitute for a clinician's judgement.",
     "tr": "Araştırma ve eğitim yazılımıdır: tıbbi cihaz değildir, hekimin kararının yerini tutmaz.",

@@ -99,6 +99,31 @@ class Identity:
     referrer: str | None = field(default=None, repr=False, metadata=ADDED)  # (0008,0090), as `patient_name`
 
 
+class Trait(StrEnum):
+    """What tells one patient from another, and one order from another."""
+
+    NAME = "name"
+    NUMBER = "number"
+    """Of the hospital; where a file is compared with a record alone, the identity number as well."""
+    TCKN = "tckn"
+    BIRTH_DATE = "birth_date"
+    SEX = "sex"
+    ACCESSION = "accession"
+    MODALITY = "modality"
+    BODY_PART = "body_part"
+    TIME = "time"
+    STATE = "state"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What a file and a record say differently of a patient."""
+
+    trait: Trait
+    file: str = field(repr=False)
+    record: str = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True)
 class ImageTags:
     """What a DICOM file says of how its image was made; None where it says nothing.

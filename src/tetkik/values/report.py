@@ -184,6 +184,11 @@ class DraftSentence:
         if not self.text.strip():
             raise ValueError("a sentence without words")
 
+    @property
+    def by_person(self) -> bool:
+        """Whether a person wrote or changed it."""
+        return self.author in (Author.EDITED, Author.PERSON)
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:

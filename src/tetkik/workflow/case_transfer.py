@@ -26,7 +26,6 @@ from sqlalchemy import func, select, update
 from tetkik.errors import Conflict, Forbidden
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import cases, complaints, identity_comparison, patients, transfers
-from tetkik.records.cases.identity_comparison import Difference
 from tetkik.records.cases.locks import lock_jobs, lock_reports
 from tetkik.records.cases.patients import Match, Person, lock_links, records_of, survivor_of
 from tetkik.records.database import Records, Transaction
@@ -43,6 +42,7 @@ from tetkik.records.schema import Assignment, Case, CaseMove, Claim, CriticalRes
 from tetkik.records.worklist import claims
 from tetkik.records.worklist.claims import Reader
 from tetkik.values import CaseState, MoveReason, Permission, Priority
+from tetkik.values.radiograph import Difference
 from tetkik.workflow import patients as patient_comparison
 from tetkik.workflow.patients import PatientComparison
 

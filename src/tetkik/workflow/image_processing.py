@@ -23,12 +23,11 @@ from tetkik.records.images import images, jobs, runs
 from tetkik.records.images.images import DerivedImageKind, StoredImage
 from tetkik.records.images.jobs import ImageJob, JobKind
 from tetkik.records.images.runs import ModelAnswer, ModelRun
-from tetkik.records.reports import drafts, prior_recheck, reviews, signing
-from tetkik.records.reports.draft_marks import as_judged
+from tetkik.records.reports import drafts, reviews, signing
 from tetkik.records.reports.drafts import MachineDraft
 from tetkik.records.reports.identity import identity_for
-from tetkik.records.reports.slow_work import written
 from tetkik.records.schema import Case
+from tetkik.rules.marks import as_judged
 from tetkik.settings import Settings
 from tetkik.values import (
     SYSTEM,
@@ -152,7 +151,8 @@ def read_case_image(
         document = replace(reported.document, identity=study.lead.filed)
         reported = replace(reported, document=document)
     report_progress(ProcessingStage.KEEPING, "")
-    written(lambda: records.write(SYSTEM), lambda tx: _keep(tx, work, answer, heats, study, reported))
+    with records.write(SYSTEM) as tx:
+        _keep(tx, work, answer, heats, study, reported)
 
 
 def _analyse(image: Radiograph, context: _CaseContext, model: str, settings: Settings) -> ImageAnalysis:
@@ -363,7 +363,7 @@ def _compare_again(tx: Transaction, lead: _CaseContext, reported: Reported) -> N
     for run in runs.list_earlier_runs(tx, lead.image):
         report_id = drafts.report_of_image(tx, run.image_id)
         if report_id is not None:
-            prior_recheck.recheck(tx, report_id)
+            reviews.recheck(tx, report_id)
 
 
 def record_failure(records: Records, settings: Settings, work: ImageJob, fault: BaseException) -> bool:

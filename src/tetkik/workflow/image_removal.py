@@ -11,7 +11,6 @@ from sqlalchemy import delete, select
 from tetkik.errors import Conflict
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import filter_index, identity_comparison, transfers
-from tetkik.records.cases.identity_comparison import Difference
 from tetkik.records.cases.locks import lock_jobs, lock_reports_for_image
 from tetkik.records.cases.priority import update_worklist
 from tetkik.records.database import Transaction
@@ -24,6 +23,7 @@ from tetkik.records.reports.report_inputs import keep_working
 from tetkik.records.schema import Case, FindingReview, Image, Job, Report
 from tetkik.records.worklist import claims
 from tetkik.values import JobState, Priority, RemovalReason
+from tetkik.values.radiograph import Difference
 
 
 def remove_image(tx: Transaction, image_id: str, reason: RemovalReason) -> StoredImage:

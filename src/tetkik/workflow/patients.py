@@ -30,6 +30,7 @@ from tetkik.records.reports.withdrawal_queries import Withdrawn, now_of_cases
 from tetkik.records.schema.cases import Case, Patient, PatientLink
 from tetkik.records.schema.reports import ReportVersion
 from tetkik.turkish import fold
+from tetkik.values.common import DESCRIBED
 from tetkik.values.states import CaseState, LinkReason, SplitReason
 
 MOST_CASES = 12
@@ -60,17 +61,20 @@ class Agreement(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RecordCase:
-    """A case as a comparison lists it; `withdrawn` is set where a report of it was taken back and not signed
-    anew.
-    """
+    """A case of a record."""
+
+    __pydantic_config__ = DESCRIBED
 
     id: str
     number: str
     state: CaseState
+    """Where it is on its way."""
     department: str | None
     created_at: datetime
     signed: int
+    """How many signed versions of reports it has."""
     withdrawn: Withdrawn | None
+    """Who took a report of it back, where it was not signed anew since; else None."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.documents import sample
+from tests.records import changes
 from tests.records.kit import made_case, made_user
 from tests.records.reports_kit import made_image, made_report
 from tetkik import workflow
@@ -46,7 +47,7 @@ def priority_in(records, case_id):
 def judged(records, actor, report, label, judgement):
     with records.write(actor) as tx:
         revision = drafts.draft_of(tx, report.id).revision
-        drafts.judge(tx, report.id, revision, label, judgement)
+        changes.judge(tx, report.id, revision, label, judgement)
     return priority_in(records, report.case_id)
 
 

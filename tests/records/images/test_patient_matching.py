@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from tests.records.kit import made_case, made_records, made_user
 from tests.records.pictured import put, radiograph
 from tetkik.records.cases import cases, patients
-from tetkik.records.cases.identity_comparison import Trait, compare_identity, person_from_identity
+from tetkik.records.cases.identity_comparison import compare_identity, person_from_identity
 from tetkik.records.cases.patients import Person
 from tetkik.records.images import received_decisions
 from tetkik.records.images.received_decisions import Destination, find_destination
 from tetkik.records.people.access import load_visible_case
 from tetkik.values import Identity, Role
+from tetkik.values.radiograph import Trait
 
 GULCIN = Person("Gülçin ŞAHİN", "10000000146", "H-1", "19700101")
 

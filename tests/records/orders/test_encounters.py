@@ -11,7 +11,7 @@ from tests.records.kit import made_case, made_user
 from tetkik.errors import Forbidden
 from tetkik.records.cases import cases
 from tetkik.records.database import open_records
-from tetkik.records.orders.encounters import close_encounter, open_encounter
+from tetkik.records.orders.orders import close_encounter, open_encounter
 from tetkik.records.people import access
 from tetkik.records.people.access import load_visible_case
 from tetkik.records.schema import AuditRow, Case, Encounter, PatientLink

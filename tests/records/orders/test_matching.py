@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from tests.records.kit import made_case, made_records
 from tetkik.records.cases import patients
-from tetkik.records.cases.identity_comparison import Trait
 from tetkik.records.cases.patients import Person
 from tetkik.records.orders.matching import StudyFacts, Verdict, match_study
 from tetkik.records.orders.orders import OrderContent, cancel_order, link_case, place_order
 from tetkik.records.schema import PatientLink
 from tetkik.values import SYSTEM, Identity, LinkReason, Sex
+from tetkik.values.radiograph import Trait
 
 AT = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 AYSE = Person("Ayşe Nur ÇAĞLAYAN", "10000000146", "H-1", "19800314", Sex.FEMALE)

@@ -19,8 +19,7 @@ from tetkik.records.lifecycle.erasure import ErasureReason, clear_moved_case, er
 from tetkik.records.lifecycle.patient_export import export_patient
 from tetkik.records.lifecycle.retention import RetentionTerms, apply_retention
 from tetkik.records.orders import orders
-from tetkik.records.orders.encounters import close_encounter, open_encounter
-from tetkik.records.orders.orders import OrderContent
+from tetkik.records.orders.orders import OrderContent, close_encounter, open_encounter
 from tetkik.records.schema import AuditRow, Case, Encounter, Order, Patient
 from tetkik.values import SYSTEM, OrderState
 

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from tests.documents import sample
+from tests.records import changes
 from tests.records.kit import made_case, made_user
 from tests.records.reports_kit import (
     every_mark_kept,
@@ -22,12 +23,12 @@ from tetkik.errors import Conflict, Forbidden, InputError, NotFound
 from tetkik.language import Language
 from tetkik.records import serialization
 from tetkik.records.images import images, runs
-from tetkik.records.reports import drafts, redrafting
+from tetkik.records.reports import drafts
 from tetkik.records.reports.edit_conflicts import EditConflict
-from tetkik.records.reports.editing import LONGEST, MOST, Choice, DraftEdit
 from tetkik.records.schema import AuditRow, Report
 from tetkik.records.worklist import worklist
 from tetkik.records.worklist.worklist import WorklistFilter
+from tetkik.rules.editing import LONGEST, MOST, Choice, DraftEdit
 from tetkik.settings import settings
 from tetkik.values import (
     SYSTEM,
@@ -72,7 +73,7 @@ def test_a_saved_text_is_checked_again_and_keeps_the_rest(both_records, radiolog
     with both_records.write(radiologist) as tx:
         before = drafts.draft_of(tx, made.id)
         changed = own("Sağ üst lobda 3 cm nodül izlendi.", evidence=("finding:Effusion",))
-        after = drafts.save(tx, made.id, 1, DraftEdit([*before.draft.sentences, changed]))
+        after = changes.save(tx, made.id, 1, DraftEdit([*before.draft.sentences, changed]))
     added = next(item for item in after.draft.sentences if "nodül" in item.text)
     assert added.author is Author.EDITED
     assert {mark.fault for mark in added.marks} >= {Fault.NOT_FOUND, Fault.MEASUREMENT}
@@ -89,20 +90,20 @@ def test_a_sentence_stands_in_its_part_and_an_empty_one_goes(records, reader):
             own("Kalp gölgesi büyük."),
             own("\u200b\x07 "),
         )
-        after = drafts.save(tx, made.id, 1, DraftEdit(text))
+        after = changes.save(tx, made.id, 1, DraftEdit(text))
     assert [item.section for item in after.draft.sentences] == [Section.FINDINGS, Section.IMPRESSION]
 
 
 def test_a_text_beside_the_sentences_has_their_bound(records, reader):
     made = made_report(records)
     with records.write(reader) as tx, pytest.raises(InputError, match="shorten"):
-        drafts.save(tx, made.id, 1, DraftEdit((), texts={"note": "a" * (LONGEST + 1)}))
+        changes.save(tx, made.id, 1, DraftEdit((), texts={"note": "a" * (LONGEST + 1)}))
 
 
 def test_evidence_that_the_draft_does_not_hold_is_dropped(records, reader):
     made = made_report(records)
     with records.write(reader) as tx:
-        after = drafts.save(
+        after = changes.save(
             tx,
             made.id,
             1,
@@ -115,9 +116,9 @@ def test_who_saves_second_is_told_and_nothing_is_overwritten(both_records, radio
     other = made_user(both_records, Role.RADIOLOGIST, name="İrem Çelik")
     made = made_report(both_records)
     with both_records.write(radiologist) as tx:
-        drafts.save(tx, made.id, 1, DraftEdit([own("Birinci.")]))
+        changes.save(tx, made.id, 1, DraftEdit([own("Birinci.")]))
     with pytest.raises(EditConflict, match="Ömer Çağrı Ünsal") as conflict, both_records.write(other) as tx:
-        drafts.save(tx, made.id, 1, DraftEdit([own("İkinci.")]))
+        changes.save(tx, made.id, 1, DraftEdit([own("İkinci.")]))
     current = conflict.value.current
     assert (current.revision, current.updated_by) == (2, "Ömer Çağrı Ünsal")
     assert [item.text for item in current.draft.sentences] == ["Birinci."]
@@ -135,7 +136,7 @@ def test_of_many_who_save_at_the_same_moment_one_wins(both_records):
         start.wait()
         try:
             with both_records.write(person) as tx:
-                drafts.save(tx, made.id, 1, DraftEdit([own(f"Metin {person.name} tarafından.")]))
+                changes.save(tx, made.id, 1, DraftEdit([own(f"Metin {person.name} tarafından.")]))
                 won.append(person.name)
         except EditConflict as conflict:
             lost.append(conflict.current.updated_by)
@@ -161,8 +162,8 @@ def test_a_decision_is_kept_with_who_and_when_until_the_words_change(both_record
         return own(f"{side} nodül izlendi.", evidence=("finding:Effusion",))
 
     with both_records.write(radiologist) as tx:
-        saved = drafts.save(tx, made.id, 1, DraftEdit([edited("Sağda")]))
-        decided = drafts.decide(tx, made.id, saved.revision, every_mark_kept(saved))
+        saved = changes.save(tx, made.id, 1, DraftEdit([edited("Sağda")]))
+        decided = changes.decide(tx, made.id, saved.revision, every_mark_kept(saved))
     assert decided.draft.open_marks == 0
     assert {(item.decision, item.user_id, item.sentence) for item in decided.decisions} == {
         (Decision.KEPT, radiologist.user_id, "Sağda nodül izlendi.")
@@ -170,26 +171,26 @@ def test_a_decision_is_kept_with_who_and_when_until_the_words_change(both_record
     assert [item.author for item in decided.draft.sentences] == [Author.PERSON]  # whoever keeps it says it
     with both_records.write(radiologist) as tx:
         texts = DraftEdit([edited("Sağda"), own("Kalp büyük.")])
-        same = drafts.save(tx, made.id, decided.revision, texts)
+        same = changes.save(tx, made.id, decided.revision, texts)
         assert same.draft.open_marks == 0
-        other = drafts.save(tx, made.id, same.revision, DraftEdit([edited("Solda"), own("Kalp büyük.")]))
+        other = changes.save(tx, made.id, same.revision, DraftEdit([edited("Solda"), own("Kalp büyük.")]))
     assert other.draft.open_marks
 
 
 def test_a_removed_sentence_goes_and_a_question_can_be_opened_again(records, reader):
     made = made_report(records)
     with records.write(reader) as tx:
-        found = drafts.judge(tx, made.id, 1, "Effusion", Judgement.REJECTED, sentences_follow=False)
+        found = changes.judge(tx, made.id, 1, "Effusion", Judgement.REJECTED, sentences_follow=False)
         choices = every_mark_kept(found)
         first, *rest = sorted({item.sentence for item in choices})
-        kept = drafts.decide(tx, made.id, found.revision, choices)
+        kept = changes.decide(tx, made.id, found.revision, choices)
         assert kept.draft.open_marks == 0
         (gone, *_) = [item for item in choices if item.sentence == first]
-        removed = drafts.decide(tx, made.id, kept.revision, [replace(gone, decision=Decision.REMOVED)])
+        removed = changes.decide(tx, made.id, kept.revision, [replace(gone, decision=Decision.REMOVED)])
         assert len(removed.draft.sentences) == len(found.draft.sentences) - 1
         assert {item.decision for item in removed.decisions} == {Decision.KEPT, Decision.REMOVED}
         left = every_mark_kept(removed)[0]
-        opened = drafts.decide(tx, made.id, removed.revision, [replace(left, decision=None)])
+        opened = changes.decide(tx, made.id, removed.revision, [replace(left, decision=None)])
     assert rest and opened.draft.open_marks == 1
 
 
@@ -199,7 +200,7 @@ def test_a_removed_sentence_goes_and_a_question_can_be_opened_again(records, rea
 def test_a_decision_about_nothing_is_refused_and_saves_nothing(records, reader, choice):
     made = made_report(records)
     with pytest.raises(InputError, match="not there any more"), records.write(reader) as tx:
-        drafts.save(tx, made.id, 1, DraftEdit([own("Kalp büyük.")], [choice]))
+        changes.save(tx, made.id, 1, DraftEdit([own("Kalp büyük.")], [choice]))
     with records.read() as tx:
         assert drafts.draft_of(tx, made.id).revision == 1
 
@@ -211,7 +212,7 @@ def test_a_decision_about_nothing_is_refused_and_saves_nothing(records, reader, 
 def test_hostile_text_is_kept_as_words_and_hinted_at(records, reader, hostile):
     made = made_report(records)
     with records.write(reader) as tx:
-        after = drafts.save(tx, made.id, 1, DraftEdit([own(f"Kalp büyük {hostile}")]))
+        after = changes.save(tx, made.id, 1, DraftEdit([own(f"Kalp büyük {hostile}")]))
     (sentence,) = after.draft.sentences
     assert all(char.isprintable() for char in sentence.text)
     assert sentence.hints or not set(hostile) & set("<{")
@@ -223,7 +224,7 @@ def test_hostile_text_is_kept_as_words_and_hinted_at(records, reader, hostile):
 def test_a_text_without_end_is_refused(records, reader, sentences):
     made = made_report(records)
     with pytest.raises(InputError, match="at most"), records.write(reader) as tx:
-        drafts.save(tx, made.id, 1, DraftEdit(sentences))
+        changes.save(tx, made.id, 1, DraftEdit(sentences))
 
 
 def said(found):
@@ -233,10 +234,10 @@ def said(found):
 def test_the_marks_follow_a_judgement(both_records, radiologist):
     made = made_report(both_records)
     with both_records.write(radiologist) as tx:
-        rejected = drafts.judge(tx, made.id, 1, "Effusion", Judgement.REJECTED, sentences_follow=False)
+        rejected = changes.judge(tx, made.id, 1, "Effusion", Judgement.REJECTED, sentences_follow=False)
         marked = [item.text for item in rejected.draft.sentences if item.marks]
         assert marked and all("efüzyon" in text.lower() for text in marked)
-        back = drafts.judge(tx, made.id, 2, "Effusion", None)
+        back = changes.judge(tx, made.id, 2, "Effusion", None)
     assert back.draft.open_marks == 0 and back.verdicts == ()
     assert back.draft.sentences == drafts_of_machine(both_records, made)
 
@@ -271,7 +272,7 @@ def test_the_worklist_and_its_filter_follow_a_judgement(both_records, radiologis
     ]
     for revision, (label, judgement, labels, rejected) in enumerate(steps, 1):
         with both_records.write(radiologist) as tx:
-            drafts.judge(tx, made.id, revision, label, judgement)
+            changes.judge(tx, made.id, revision, label, judgement)
         assert shown() == (labels, rejected)
 
 
@@ -287,20 +288,20 @@ def test_the_worklist_and_its_filter_follow_a_judgement(both_records, radiologis
 def test_a_judgement_that_does_not_fit_is_refused(records, reader, label, judgement):
     made = made_report(records)
     with pytest.raises(InputError), records.write(reader) as tx:
-        drafts.judge(tx, made.id, 1, label, judgement)
+        changes.judge(tx, made.id, 1, label, judgement)
 
 
 def test_a_fresh_draft_follows_language_and_judgements(records, reader):
     made = made_report(records)
     with records.write(reader) as tx:
-        drafts.judge(tx, made.id, 1, "Effusion", Judgement.REJECTED)
-        drafts.judge(tx, made.id, 2, "Nodule", Judgement.ADDED)
-        ground = redrafting.redraft_input(tx, made.id, 3)
+        changes.judge(tx, made.id, 1, "Effusion", Judgement.REJECTED)
+        changes.judge(tx, made.id, 2, "Nodule", Judgement.ADDED)
+        ground = drafts.redraft_input(tx, made.id, 3)
     reported = workflow.report_findings(
         ground.result, ground.inputs, settings(), language=Language.EN, identity=ground.identity
     )
     with records.write(reader) as tx:
-        after = redrafting.rewrite(tx, made.id, 3, reported.drafted.draft)
+        after = drafts.rewrite(tx, made.id, 3, reported.drafted.draft)
     words = said(after)
     assert "there is a nodule" in words
     assert "effusion" not in words.replace("no evidence of pleural effusion", "")
@@ -313,9 +314,9 @@ def test_a_fresh_draft_follows_language_and_judgements(records, reader):
 def test_a_fresh_draft_overwrites_nobody(records, reader):
     made = made_report(records)
     with records.write(reader) as tx:
-        drafts.save(tx, made.id, 1, DraftEdit([own("Kalp büyük.")]))
+        changes.save(tx, made.id, 1, DraftEdit([own("Kalp büyük.")]))
     with pytest.raises(EditConflict), records.write(reader) as tx:
-        redrafting.rewrite(tx, made.id, 1, sample.draft())
+        drafts.rewrite(tx, made.id, 1, sample.draft())
 
 
 def test_a_second_run_replaces_a_draft_that_nobody_touched_and_no_other(both_records, radiologist):
@@ -334,7 +335,7 @@ def test_a_second_run_replaces_a_draft_that_nobody_touched_and_no_other(both_rec
     fresh = run_again()
     assert (fresh.revision, fresh.draft.language) == (2, Language.EN)
     with both_records.write(radiologist) as tx:
-        drafts.save(tx, made.id, 2, DraftEdit([own("The heart is large.")]))
+        changes.save(tx, made.id, 2, DraftEdit([own("The heart is large.")]))
     assert [item.text for item in run_again().draft.sentences] == ["The heart is large."]
 
 
@@ -343,12 +344,12 @@ def test_a_report_without_a_model_is_written_by_hand(both_records, radiologist):
     image_id = made_image(both_records, case_id)
     with both_records.write(radiologist) as tx:
         begun = drafts.write_by_hand(tx, image_id, Language.TR)
-        after = drafts.save(
+        after = changes.save(
             tx, begun.report_id, begun.revision, DraftEdit([own("Sağda plevral efüzyon, 2 cm.")])
         )
         assert after.draft.open_marks == 0  # no model has assessed anything that this could contradict
         with pytest.raises(Conflict, match="No model"):
-            redrafting.redraft_input(tx, begun.report_id, after.revision)
+            drafts.redraft_input(tx, begun.report_id, after.revision)
         with pytest.raises(Conflict, match="already"):
             drafts.write_by_hand(tx, image_id, Language.TR)
         assert drafts.report_of_image(tx, image_id) == begun.report_id
@@ -368,7 +369,7 @@ def test_a_refused_image_can_be_reported_too(records, reader):
     with records.write(reader) as tx:
         found = drafts.draft_of(tx, made.id)
         text = [*found.draft.sentences, own("Yan grafide kostofrenik sinüs kapalı, plevral efüzyon.")]
-        after = drafts.save(tx, made.id, 1, DraftEdit(text))
+        after = changes.save(tx, made.id, 1, DraftEdit(text))
     assert after.draft.open_marks == 0
 
 
@@ -396,5 +397,5 @@ def test_a_change_unpacks_the_draft_once(records, reader, monkeypatch):
 
     monkeypatch.setattr(serialization, "from_bytes", counted)
     with records.write(reader) as tx:
-        drafts.save(tx, made.id, 1, DraftEdit([DraftSentence("Kalp normaldir.", Section.FINDINGS)]))
+        changes.save(tx, made.id, 1, DraftEdit([DraftSentence("Kalp normaldir.", Section.FINDINGS)]))
     assert sorted(kinds) == ["Material", "Working"]

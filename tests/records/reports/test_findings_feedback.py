@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from tests.documents import sample
 from tests.phantom import write_phantom
+from tests.records import changes
 from tests.records.kit import made_records, made_user
 from tests.records.reports_kit import made_report
 from tetkik.cli.app import app
@@ -40,7 +41,7 @@ def judge(records, made, **verdicts):
     with records.write(actor) as tx:
         revision = drafts.draft_of(tx, made.id).revision
         for label, judgement in verdicts.items():
-            revision = drafts.judge(tx, made.id, revision, label, Judgement(judgement)).revision
+            revision = changes.judge(tx, made.id, revision, label, Judgement(judgement)).revision
 
 
 def with_image(records, content, file_format, **made):

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from tests.documents import sample
+from tests.records import changes
 from tests.records.reports_kit import (
     HOSPITAL,
     drawn,
@@ -19,11 +20,11 @@ from tetkik.errors import Conflict, InputError
 from tetkik.language import Language, Sentence
 from tetkik.records.images import images
 from tetkik.records.reports import drafts, macros, report_inputs, signing, versions
-from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.schema import AuditRow, Image, Report
 from tetkik.records.serialization import to_bytes
 from tetkik.report.normals import normal_parts
 from tetkik.rules import judging
+from tetkik.rules.editing import DraftEdit
 from tetkik.values import (
     Author,
     DraftSentence,
@@ -48,30 +49,30 @@ def test_judging_writes_and_one_step_takes_it_back(records, reader):
     made = made_report(records)
     with records.write(reader) as tx:
         before = drafts.draft_of(tx, made.id)
-        accepted = drafts.judge(
+        accepted = changes.judge(
             tx, made.id, 1, "Effusion", Judgement.ACCEPTED, judging.Detail(Side.RIGHT, "3x2 cm")
         )
         sure = [item for item in accepted.draft.sentences if item.author is Author.JUDGED]
         assert [item.section for item in sure] == [Section.FINDINGS, Section.IMPRESSION]
         assert "sağ" in sure[0].text.lower() and "(3x2 cm)" in sure[0].text and "olası" not in sure[0].text
         assert accepted.draft.open_marks == 0
-        other = drafts.judge(
+        other = changes.judge(
             tx, made.id, 2, "Effusion", Judgement.ACCEPTED, judging.Detail(Side.LEFT)
         )  # another side
         assert "sağ" not in said(other) and "sol" in said(other)
-        back = drafts.undo(tx, made.id, 3)
+        back = changes.undo(tx, made.id, 3)
         assert back.draft.sentences == accepted.draft.sentences and back.undo == ()
         with pytest.raises(Conflict, match="undo"):
-            drafts.undo(tx, made.id, 4)
-        rejected = drafts.judge(tx, made.id, 4, "Effusion", Judgement.REJECTED)
+            changes.undo(tx, made.id, 4)
+        rejected = changes.judge(tx, made.id, 4, "Effusion", Judgement.REJECTED)
         assert "efüzyon" not in said(rejected) and "kardiyomegali" in said(rejected)
         assert rejected.undo == ("Effusion",)
-        restored = drafts.undo(tx, made.id, 5)
+        restored = changes.undo(tx, made.id, 5)
         assert restored.draft.sentences == accepted.draft.sentences
         assert [item.judgement for item in restored.verdicts] == [Judgement.ACCEPTED]
-        plain = drafts.judge(tx, made.id, 6, "Effusion", None)
+        plain = changes.judge(tx, made.id, 6, "Effusion", None)
         assert plain.draft.sentences == before.draft.sentences
-        denied = drafts.judge(tx, made.id, 7, "Pneumothorax", Judgement.ADDED)
+        denied = changes.judge(tx, made.id, 7, "Pneumothorax", Judgement.ADDED)
     assert "pnömotoraks izlenmedi" not in said(denied) and "pnömotoraks" in said(denied)
     with pytest.raises(InputError, match="mm or cm"):
         judging.Detail(size="big")
@@ -83,12 +84,12 @@ def test_two_findings_of_one_sentence_are_judged_apart(records, reader):
     with records.write(reader) as tx:
         before = drafts.draft_of(tx, made.id)
         (joint,) = [item for item in before.draft.section(Section.FINDINGS) if len(item.evidence) == 2]
-        accepted = drafts.judge(tx, made.id, 1, "Mass", Judgement.ACCEPTED)
+        accepted = changes.judge(tx, made.id, 1, "Mass", Judgement.ACCEPTED)
         one, other = accepted.draft.section(Section.FINDINGS)
         assert (one.author, other.author) == (Author.JUDGED, Author.MACHINE)
         assert "mass" in one.text and "mass" not in other.text and other.certainty is joint.certainty
         assert [item.label for item in accepted.blockers] == ["Atelectasis"]
-        after = drafts.judge(tx, made.id, 2, "Atelectasis", Judgement.REJECTED)
+        after = changes.judge(tx, made.id, 2, "Atelectasis", Judgement.REJECTED)
         assert "atelectasis" not in said(after) and after.blockers == ()
         assert [item.text for item in after.draft.section(Section.FINDINGS)] == [one.text]
         (advice,) = after.draft.section(Section.RECOMMENDATION) or (None,)
@@ -132,7 +133,7 @@ def test_what_a_person_writes_of_a_normal_image_meets_no_objection(records, read
     with records.write(reader) as tx:
         normals = [own(text) for text in NORMALS[language]]
         parts = [own(part.text) for part in normal_parts(language)]
-        after = drafts.save(tx, made.id, 1, DraftEdit([*normals, *parts]))
+        after = changes.save(tx, made.id, 1, DraftEdit([*normals, *parts]))
         assert {item.author for item in after.draft.sentences} == {Author.PERSON}
         assert after.blockers == () and not any(item.hints or item.marks for item in after.draft.sentences)
         assert signing.sign(tx, made.id, 2, proof_of(reader), HOSPITAL, drawn).corrected
@@ -141,9 +142,9 @@ def test_what_a_person_writes_of_a_normal_image_meets_no_objection(records, read
 def test_a_finding_takes_the_normal_sentences_of_its_part_away(records, reader):
     made = made_report(records, result=QUIET)
     with records.write(reader) as tx:
-        filled = macros.fill_normals(tx, made.id, drafts.draft_of(tx, made.id).revision).working
+        filled = macros.fill_normals(tx, made.id, drafts.draft_of(tx, made.id).revision)
         before = [item.text for item in filled.draft.sentences if item.author is Author.PERSON]
-        after = drafts.judge(tx, made.id, filled.revision, "Pneumothorax", Judgement.ADDED)
+        after = changes.judge(tx, made.id, filled.revision, "Pneumothorax", Judgement.ADDED)
         left = [item.text for item in after.draft.sentences if item.author is Author.PERSON]
         gone = [text for text in before if text not in left]
         assert (
@@ -151,7 +152,7 @@ def test_a_finding_takes_the_normal_sentences_of_its_part_away(records, reader):
             and "pnömotoraks izlenmemektedir" in gone[0]
             and "akut patoloji saptanmadı" in gone[1]
         )
-        undone = drafts.undo(tx, made.id, after.revision)
+        undone = changes.undo(tx, made.id, after.revision)
         assert [item.text for item in undone.draft.sentences if item.author is Author.PERSON] == before
 
 
@@ -159,12 +160,12 @@ def test_a_persons_sentence_gets_a_hint_and_is_never_overwritten(records, reader
     made = made_report(records)
     with records.write(reader) as tx:
         words = ("Plevral efüzyon izlenmedi.", "Sağda plevral efüzyon vardır.", "Kalp [mm] büyüktür.")
-        saved = drafts.save(tx, made.id, 1, DraftEdit([own(text) for text in words]))
+        saved = changes.save(tx, made.id, 1, DraftEdit([own(text) for text in words]))
         assert [len(item.hints) for item in saved.draft.sentences] == [0, 0, 1]  # nobody has judged anything
-        left = drafts.judge(tx, made.id, 2, "Effusion", Judgement.ACCEPTED, judging.Detail(Side.LEFT))
+        left = changes.judge(tx, made.id, 2, "Effusion", Judgement.ACCEPTED, judging.Detail(Side.LEFT))
         hinted = {item.text: {mark.fault for mark in item.hints} for item in left.draft.sentences}
         assert hinted[words[0]] == {Fault.DENIES_FOUND} and hinted[words[1]] == {Fault.SIDE}
-        gone = drafts.judge(tx, made.id, 3, "Effusion", Judgement.REJECTED)
+        gone = changes.judge(tx, made.id, 3, "Effusion", Judgement.REJECTED)
         assert [item.text for item in gone.draft.sentences] == list(words)
         assert [mark.fault for mark in gone.draft.sentences[1].hints] == [Fault.NOT_FOUND]
         assert [item.kind for item in gone.blockers] == ["finding"]  # Cardiomegaly, which it is about
@@ -178,18 +179,18 @@ def test_an_edited_sentence_stays_the_models_until_it_is_confirmed(records, read
     with records.write(reader) as tx:
         first, *rest = drafts.draft_of(tx, made.id).draft.section(Section.FINDINGS)
         changed = replace(first, text="Sağda 4 cm kitle izlenmektedir.")
-        edited = drafts.save(tx, made.id, 1, DraftEdit([changed, *rest]))
+        edited = changes.save(tx, made.id, 1, DraftEdit([changed, *rest]))
         assert edited.draft.sentences[0].author is Author.EDITED and edited.draft.open_marks
         assert [item.sentence for item in edited.blockers if item.kind == "mark"] == [0]
         mine = replace(changed, author=Author.PERSON)
-        confirmed = drafts.save(tx, made.id, 2, DraftEdit([mine, *rest]))
+        confirmed = changes.save(tx, made.id, 2, DraftEdit([mine, *rest]))
     assert confirmed.draft.sentences[0].author is Author.PERSON and confirmed.draft.open_marks == 0
 
 
 def test_a_draft_from_before_authors_were_kept_opens(records, reader):
     made = made_report(records)
     with records.write(reader) as tx:
-        drafts.save(
+        changes.save(
             tx, made.id, 1, DraftEdit([*drafts.draft_of(tx, made.id).draft.sentences, own("Nodül var.")])
         )
         row = tx.session.get_one(Report, made.id)
@@ -216,7 +217,7 @@ def test_an_image_that_names_another_person_is_confirmed_before_the_signature(re
         tx.seal_column(
             row, "tags", to_bytes(replace(kept, described=replace(kept.described, identity=other)))
         )
-        found = drafts.judge_all(tx, made.id, 1, ["Effusion", "Cardiomegaly"], Judgement.ACCEPTED)
+        found = changes.judge_all(tx, made.id, 1, ["Effusion", "Cardiomegaly"], Judgement.ACCEPTED)
         assert [item.difference and item.difference.file for item in found.blockers] == ["Can DEMİR"]
         with pytest.raises(Conflict, match="another person"):
             signing.sign(tx, made.id, 2, proof_of(reader), HOSPITAL, drawn)

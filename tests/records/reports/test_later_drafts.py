@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.documents import sample
+from tests.records import changes
 from tests.records.kit import made_user
 from tests.records.reports_kit import (
     HOSPITAL,
@@ -24,11 +25,11 @@ from tetkik.errors import Conflict
 from tetkik.language import Language
 from tetkik.records.cases import cases
 from tetkik.records.images import images, runs
-from tetkik.records.reports import drafts, redrafting, signing
-from tetkik.records.reports.draft_marks import as_judged
-from tetkik.records.reports.editing import DraftEdit
+from tetkik.records.reports import drafts, signing
 from tetkik.records.schema import AuditRow
 from tetkik.records.worklist import case_contents, claims
+from tetkik.rules.editing import DraftEdit
+from tetkik.rules.marks import as_judged
 from tetkik.settings import settings
 from tetkik.values import SYSTEM, DraftSentence, Judgement, ReportInput, Role, Section
 
@@ -58,7 +59,7 @@ def draft(records, report_id):
 def judge(records, actor, report_id, judgement, label="Effusion"):
     revision = draft(records, report_id).revision
     with records.write(actor) as tx:
-        drafts.judge(tx, report_id, revision, label, judgement)
+        changes.judge(tx, report_id, revision, label, judgement)
 
 
 def faults(records, report_id):
@@ -100,13 +101,13 @@ def test_what_was_typed_stays_and_who_writes_there_is_not_refused(both_records, 
     own = DraftSentence("Plevral efüzyon öncekine göre değişmemiştir.", Section.FINDINGS)
     with both_records.write(other) as tx:
         now = drafts.draft_of(tx, later)
-        seen = drafts.save(tx, later, now.revision, DraftEdit([*now.draft.sentences, own]))
+        seen = changes.save(tx, later, now.revision, DraftEdit([*now.draft.sentences, own]))
     judge(both_records, radiologist, earlier.id, REJECTED)
     after = draft(both_records, later)
     assert own.text in [one.text for one in after.draft.sentences]
     assert after.updated_by == "İrem Çelik"
     with both_records.write(other) as tx:
-        saved = drafts.save(tx, later, seen.revision, DraftEdit(seen.draft.sentences))
+        saved = changes.save(tx, later, seen.revision, DraftEdit(seen.draft.sentences))
     assert saved.draft == after.draft
 
 
@@ -115,7 +116,7 @@ def test_what_was_decided_about_a_mark_stays_decided(both_records, radiologist, 
     judge(both_records, radiologist, earlier.id, REJECTED)
     current = draft(both_records, later)
     with both_records.write(radiologist) as tx:
-        drafts.decide(tx, later, current.revision, every_mark_kept(current))
+        changes.decide(tx, later, current.revision, every_mark_kept(current))
     judge(both_records, radiologist, earlier.id, Judgement.ADDED, "Nodule")
     assert draft(both_records, later).draft.open_marks == 0
 
@@ -152,11 +153,11 @@ def test_a_fresh_draft_that_was_begun_before_is_checked_against_what_is_judged_n
     earlier, later = pair
     now = draft(both_records, later)
     with both_records.read() as tx:
-        ground = redrafting.redraft_input(tx, later, now.revision)
+        ground = drafts.redraft_input(tx, later, now.revision)
     fresh = workflow.report_findings(
         ground.result, ground.inputs, settings(), prior=ground.prior, language=Language.TR
     )
     judge(both_records, radiologist, earlier.id, REJECTED)
     with both_records.write(radiologist) as tx:
-        written = redrafting.rewrite(tx, later, now.revision, fresh.document.draft)
+        written = drafts.rewrite(tx, later, now.revision, fresh.document.draft)
     assert written.draft.open_marks

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from io import BytesIO
 
 import pytest
 from sqlalchemy import select
 
 from tests.documents import sample
+from tests.records import changes
 from tests.records.kit import made_case, made_user
 from tests.records.reports_kit import made_image, made_report, sign
 from tetkik.errors import InputError, NotFound
 from tetkik.language import Language
 from tetkik.records.images import images
 from tetkik.records.people import access
-from tetkik.records.reports import drafts, measurements, redrafting, signing, versions
-from tetkik.records.reports.draft_marks import sayings
-from tetkik.records.reports.edit_conflicts import EditConflict, for_change
-from tetkik.records.reports.editing import DraftEdit
+from tetkik.records.reports import drafts, measurements, signing, versions
+from tetkik.records.reports.edit_conflicts import EditConflict
 from tetkik.records.reports.measurements import MOST, NewMeasurement
 from tetkik.records.schema import AuditRow, Report
 from tetkik.rules.comparison import Change, compared_measurements
+from tetkik.rules.editing import DraftEdit
+from tetkik.rules.marks import sayings
 from tetkik.values import (
     SYSTEM,
     Author,
@@ -82,15 +84,15 @@ def test_it_is_kept_and_comes_back_moved_named_and_removed(records, reader, made
     assert item.image.instance_uid == sample.IDENTITY.instance_uid
     with records.write(other) as tx:
         points = [(8.0, 20.0), (8.004, 60.0)]
-        moved = measurements.change(tx, made.report_id, after.revision, item.id, points=points)
+        moved = changes.move(tx, made.report_id, after.revision, item.id, points=points)
         assert (moved.measurements[0].rounded, moved.measurements[0].label) == (20.0, "nodül")
         assert moved.measurements[0].points[1] == (8.0, 60.0)
-        named = measurements.change(tx, made.report_id, moved.revision, item.id, label="")
+        named = changes.move(tx, made.report_id, moved.revision, item.id, label="")
         assert (named.measurements[0].label, named.measurements[0].id) == ("", item.id)
-        gone = measurements.remove(tx, made.report_id, named.revision, item.id)
+        gone = changes.unmeasure(tx, made.report_id, named.revision, item.id)
         assert (gone.measurements, gone.revision) == ((), made.revision + 4)
     with pytest.raises(NotFound), records.write(reader) as tx:
-        measurements.remove(tx, made.report_id, gone.revision, item.id)
+        changes.unmeasure(tx, made.report_id, gone.revision, item.id)
     with records.read() as tx:
         rows = tx.session.scalars(select(AuditRow).where(AuditRow.action == "draft.changed")).all()
         assert len(rows) == 4
@@ -182,7 +184,7 @@ def test_a_sentence_may_say_what_was_measured_and_nothing_else(records, reader, 
         in_pixels = measurements.add(tx, made.id, 1, pixels)
         sentence = [DraftSentence(words, Section.FINDINGS, ("finding:Effusion",), author=Author.EDITED)]
         assert "measurement" in faults(
-            drafts.save(tx, made.id, in_pixels.revision, DraftEdit(sentence)).draft
+            changes.save(tx, made.id, in_pixels.revision, DraftEdit(sentence)).draft
         )
     calibrated = Measurement(
         "0" * 26,
@@ -191,11 +193,9 @@ def test_a_sentence_may_say_what_was_measured_and_nothing_else(records, reader, 
         ((0.0, 0.0), (18.0, 0.0)),
     )
     with records.write(reader) as tx:
-        row, working, material = for_change(tx, made.id, 3)
-        measured = replace(working.content, measurements=(calibrated,))
-        kept = drafts.keep(tx, row, material, replace(working, content=measured))
+        kept = drafts.change(tx, made.id, 3, partial(measurements.added, calibrated))
         assert ("measurement" in faults(kept.draft)) is marked
-        gone = measurements.remove(tx, made.id, kept.revision, calibrated.id)
+        gone = changes.unmeasure(tx, made.id, kept.revision, calibrated.id)
         assert "measurement" in faults(gone.draft)
 
 
@@ -212,7 +212,7 @@ def test_a_draft_written_afresh_keeps_them(records, reader):
     with records.write(reader) as tx:
         taken = NewMeasurement(MeasurementKind.LENGTH, made.image_id, [(0.0, 0.0), (18.0, 0.0)])
         before = measurements.add(tx, made.id, 1, taken)
-        after = redrafting.rewrite(tx, made.id, before.revision, sample.draft(Language.EN))
+        after = drafts.rewrite(tx, made.id, before.revision, sample.draft(Language.EN))
     assert after.measurements == before.measurements and after.draft.language is Language.EN
 
 
@@ -222,7 +222,7 @@ def test_a_draft_written_afresh_keeps_them(records, reader):
 def test_they_are_frozen_into_the_version_and_carried_on_by_an_amendment(records, reader, made):
     with records.write(reader) as tx:
         sentence = [DraftSentence("Akciğerlerde nodül.", Section.FINDINGS)]
-        drafts.save(tx, made.report_id, 1, DraftEdit(sentence))
+        changes.save(tx, made.report_id, 1, DraftEdit(sentence))
         taken = measurements.add(tx, made.report_id, 2, length(made.image_id, "nodül"))
         sign(tx, made.report_id, reader)
         first = versions.version_of(tx, made.report_id)
@@ -231,9 +231,7 @@ def test_they_are_frozen_into_the_version_and_carried_on_by_an_amendment(records
         begun = signing.begin_amendment(tx, made.report_id, "Ölçüm düzeltildi.")
         assert begun.measurements == taken.measurements
         (item,) = begun.measurements
-        moved = measurements.change(
-            tx, made.report_id, begun.revision, item.id, points=[(8.0, 20.0), (48.0, 20.0)]
-        )
+        moved = changes.move(tx, made.report_id, begun.revision, item.id, points=[(8.0, 20.0), (48.0, 20.0)])
         added = measurements.add(tx, made.report_id, moved.revision, length(made.image_id, "ikinci"))
         sign(tx, made.report_id, reader)
         assert versions.version_of(tx, made.report_id, 1).document == first.document

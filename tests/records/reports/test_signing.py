@@ -14,6 +14,7 @@ from pydicom import dcmread
 from sqlalchemy import select
 
 from tests.documents import sample
+from tests.records import changes
 from tests.records.kit import made_case, made_user
 from tests.records.reports_kit import (
     HOSPITAL,
@@ -42,11 +43,11 @@ from tetkik.records.cases.patients import Person
 from tetkik.records.metrics import collect_metrics
 from tetkik.records.reports import drafts, signing, versions
 from tetkik.records.reports.edit_conflicts import EditConflict
-from tetkik.records.reports.editing import DraftEdit
-from tetkik.records.reports.readiness import NotReady
 from tetkik.records.reports.report_inputs import keep_material, material_of
 from tetkik.records.schema import AuditRow, Case, Claim, Event, Report
 from tetkik.rules.comparison import Change, compared
+from tetkik.rules.editing import DraftEdit
+from tetkik.rules.readiness import NotReady
 from tetkik.settings import settings
 from tetkik.values import (
     SYSTEM,
@@ -114,7 +115,7 @@ def test_a_patient_known_by_the_identity_number_alone_has_it_in_the_report(recor
         current = judged_all(tx, made.id)
         hospital = replace(HOSPITAL, time_zone="Europe/Istanbul")
         while current.draft.open_marks:
-            current = drafts.decide(tx, made.id, current.revision, every_mark_kept(current))
+            current = changes.decide(tx, made.id, current.revision, every_mark_kept(current))
         signing.sign(tx, made.id, current.revision, proof_of(reader), hospital, drawn)
         document = versions.version_of(tx, made.id).document
     assert (document.identity.patient_id, document.identity.national_id) == (None, "10000000146")
@@ -167,7 +168,7 @@ def test_open_marks_and_empty_drafts_are_not_signed(records, reader):
     made = made_report(records)
     with records.write(reader) as tx:
         edited = DraftSentence("Nodül izlendi.", Section.FINDINGS, ("finding:Effusion",))
-        drafts.save(tx, made.id, 1, DraftEdit([edited]))
+        changes.save(tx, made.id, 1, DraftEdit([edited]))
     with pytest.raises(NotReady, match="2 findings ") as refused, records.write(reader) as tx:
         signing.sign(tx, made.id, 2, proof_of(reader), HOSPITAL, drawn)
     assert [(item.kind, item.label, item.sentence) for item in refused.value.blockers] == [
@@ -176,11 +177,11 @@ def test_open_marks_and_empty_drafts_are_not_signed(records, reader):
         ("mark", None, 0),
     ]
     with records.write(reader) as tx:
-        drafts.judge_all(tx, made.id, 2, ["Effusion", "Cardiomegaly"], Judgement.REJECTED)
+        changes.judge_all(tx, made.id, 2, ["Effusion", "Cardiomegaly"], Judgement.REJECTED)
     with pytest.raises(NotReady, match="1 sentence "), records.write(reader) as tx:
         signing.sign(tx, made.id, 3, proof_of(reader), HOSPITAL, drawn)
     with records.write(reader) as tx:
-        drafts.save(tx, made.id, 3, DraftEdit([DraftSentence("PA grafi.", Section.TECHNIQUE)]))
+        changes.save(tx, made.id, 3, DraftEdit([DraftSentence("PA grafi.", Section.TECHNIQUE)]))
     with pytest.raises(Conflict, match="says nothing"), records.write(reader) as tx:
         signing.sign(tx, made.id, 4, proof_of(reader), HOSPITAL, drawn)
     with pytest.raises(EditConflict), records.write(reader) as tx:
@@ -202,8 +203,8 @@ def test_a_signed_report_is_signed_and_edited_no_more(records, reader):
     sentence = [DraftSentence("Kalp büyük.", Section.FINDINGS)]
     for again in (
         lambda tx: signing.sign(tx, made.id, 2, proof_of(reader), HOSPITAL, drawn),
-        lambda tx: drafts.save(tx, made.id, 2, DraftEdit(sentence)),
-        lambda tx: drafts.judge(tx, made.id, 2, "Mass", Judgement.ADDED),
+        lambda tx: changes.save(tx, made.id, 2, DraftEdit(sentence)),
+        lambda tx: changes.judge(tx, made.id, 2, "Mass", Judgement.ADDED),
     ):
         with (
             pytest.raises(Conflict, match="signed report does not change"),
@@ -217,7 +218,7 @@ def test_of_two_who_sign_at_the_same_moment_one_does(both_records):
     people = [made_user(both_records, Role.RADIOLOGIST, name=f"Dr. {number}") for number in range(4)]
     made = made_report(both_records)
     with both_records.write(people[0]) as tx:
-        drafts.judge_all(tx, made.id, 1, ["Effusion", "Cardiomegaly"], Judgement.ACCEPTED)
+        changes.judge_all(tx, made.id, 1, ["Effusion", "Cardiomegaly"], Judgement.ACCEPTED)
     start, signed, refused = threading.Barrier(len(people)), [], []
 
     def go(person):
@@ -289,10 +290,10 @@ def amended(records, radiologist, made, text="Kalp normal büyüklükte."):
     with records.write(radiologist) as tx:
         begun = signing.begin_amendment(tx, made.id, "Kalp\x07 boyutu düzeltildi.")
         kept = [item for item in begun.draft.sentences if "Kardiyomegali" not in item.text]
-        saved = drafts.save(
+        saved = changes.save(
             tx, made.id, begun.revision, DraftEdit([*kept, DraftSentence(text, Section.IMPRESSION)])
         )
-        decided = drafts.decide(tx, made.id, saved.revision, every_mark_kept(saved))
+        decided = changes.decide(tx, made.id, saved.revision, every_mark_kept(saved))
         return signing.sign(tx, made.id, decided.revision, proof_of(radiologist), HOSPITAL, drawn)
 
 
@@ -357,7 +358,7 @@ def test_whoever_corrects_a_draft_is_counted(both_records, radiologist):
     made = made_report(both_records)
     with both_records.write(radiologist) as tx:
         found = drafts.draft_of(tx, made.id)
-        drafts.save(tx, made.id, 1, DraftEdit(found.draft.sentences[:-1]))
+        changes.save(tx, made.id, 1, DraftEdit(found.draft.sentences[:-1]))
         assert sign(tx, made.id, radiologist).corrected
         counted = collect_metrics(tx)
     assert (counted.drafts_corrected, counted.drafts_signed) == (1, 2)
@@ -368,7 +369,7 @@ def test_a_report_by_hand_had_no_draft_to_correct(records, reader):
     image_id = made_image(records, case_id)
     with records.write(reader) as tx:
         begun = drafts.write_by_hand(tx, image_id, Language.TR)
-        drafts.save(tx, begun.report_id, 1, DraftEdit([DraftSentence("Kalp büyük.", Section.FINDINGS)]))
+        changes.save(tx, begun.report_id, 1, DraftEdit([DraftSentence("Kalp büyük.", Section.FINDINGS)]))
         sign(tx, begun.report_id, reader)
         assert (collect_metrics(tx).drafts_signed, collect_metrics(tx).reports_signed) == (0, 1)
 
@@ -376,9 +377,9 @@ def test_a_report_by_hand_had_no_draft_to_correct(records, reader):
 def test_what_was_judged_stands_so_in_every_document(records, reader):
     made = made_report(records)
     with records.write(reader) as tx:
-        drafts.judge(tx, made.id, 1, "Effusion", Judgement.REJECTED, sentences_follow=True)
-        drafts.judge(tx, made.id, 2, "Nodule", Judgement.ADDED)
-        drafts.judge(tx, made.id, 3, "Cardiomegaly", Judgement.ACCEPTED)
+        changes.judge(tx, made.id, 1, "Effusion", Judgement.REJECTED, sentences_follow=True)
+        changes.judge(tx, made.id, 2, "Nodule", Judgement.ADDED)
+        changes.judge(tx, made.id, 3, "Cardiomegaly", Judgement.ACCEPTED)
         sign(tx, made.id, reader)
         version = versions.version_of(tx, made.id)
     document = version.document

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.documents import sample
+from tests.records import changes
 from tests.records.kit import made_records, made_user
 from tests.records.reports_kit import made_report
 from tetkik.errors import Conflict, DataError, InputError
@@ -100,7 +101,7 @@ def test_a_normal_report_is_taken_around_what_the_draft_says(records):
     made = made_report(records)  # with an effusion and a large heart
     with records.write(actor) as tx:
         before = drafts.draft_of(tx, made.id)
-        taken = templates.take(tx, made.id, before.revision, "chest-pa-tr")
+        taken = changes.take(tx, made.id, before.revision, "chest-pa-tr")
     said = [item.text for item in taken.draft.sentences]
     assert [text for text in said if text in {item.text for item in before.draft.sentences}] == [
         item.text for item in before.draft.sentences
@@ -195,7 +196,7 @@ def test_a_template_of_the_other_language_is_refused(records):
     with records.write(actor) as tx:
         english = templates.add(tx, "Normal", Language.EN, "{findings} The bones are normal.")
     with pytest.raises(Conflict, match="another language"), records.write(actor) as tx:
-        templates.take(tx, made.id, 1, english.id)
+        changes.take(tx, made.id, 1, english.id)
     with records.read(actor) as tx:
         assert drafts.draft_of(tx, made.id).revision == 1
 

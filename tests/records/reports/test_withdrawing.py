@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import delete, select, text, update
 from sqlalchemy.exc import DatabaseError
 
+from tests.records import changes
 from tests.records.kit import made_user
 from tests.records.reports_kit import made_report, proof_of, sign, signed_report
 from tetkik.errors import Conflict, Forbidden, InputError, NotFound, RecordsError
@@ -30,7 +31,6 @@ from tetkik.records.metrics import collect_metrics
 from tetkik.records.people.access import break_glass
 from tetkik.records.reports import drafts, reports, signing, versions, withdrawal, withdrawal_queries
 from tetkik.records.reports.department_statistics import agreement, weeks_until
-from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.reports.findings_feedback import judged_images
 from tetkik.records.reports.reports import Wanted
 from tetkik.records.reports.withdrawal import AnotherVersion, has_standing_report, withdraw
@@ -45,7 +45,8 @@ from tetkik.records.schema import (
     WithdrawalRow,
 )
 from tetkik.records.trail.verify import verify
-from tetkik.records.worklist import case_contents, search
+from tetkik.records.worklist import case_contents, worklist
+from tetkik.rules.editing import DraftEdit
 from tetkik.values import (
     SYSTEM,
     Actor,
@@ -172,7 +173,9 @@ def test_an_amended_report_goes_with_all_its_versions(records, reader):
         taken_back(records, reader, made.id, number=1)
     with records.write(reader) as tx:
         begun = signing.begin_amendment(tx, made.id, "Bir daha.")
-        drafts.save(tx, made.id, begun.revision, DraftEdit([DraftSentence("Yarım kaldı.", Section.FINDINGS)]))
+        changes.save(
+            tx, made.id, begun.revision, DraftEdit([DraftSentence("Yarım kaldı.", Section.FINDINGS)])
+        )
     taken_back(records, reader, made.id, number=2)
     with records.read(reader) as tx:
         by = [info.withdrawn for info in versions.versions_of(tx, made.id)]
@@ -234,20 +237,20 @@ def test_lists_tell_by_whom_when_and_why(records, reader, withdrawn):
         (line,) = case_contents.load_contents(tx, withdrawn.case_id).reports
         assert (line.withdrawn, line.state) == (said, ReportState.WITHDRAWN)
     with records.write(reader) as tx:
-        (item,) = search.search_cases(tx, "Gülçin ŞAHİN")
+        (item,) = worklist.search_cases(tx, "Gülçin ŞAHİN")
         assert (item.withdrawn, item.report, item.state) == (said, ReportState.WITHDRAWN, CaseState.TO_READ)
         (record,) = patients.load_records(tx, tx.session.get_one(Case, withdrawn.case_id).patient_id)
         assert record.cases[0].withdrawn == said
         sign(tx, withdrawn.id, reader)
     with records.write(reader) as tx:
-        (item,) = search.search_cases(tx, "Gülçin ŞAHİN")
+        (item,) = worklist.search_cases(tx, "Gülçin ŞAHİN")
         assert (item.withdrawn, item.report) == (None, ReportState.AMENDED)
 
 
 def test_what_was_judged_counts_no_longer(records, reader):
     made = made_report(records)
     with records.write(reader) as tx:
-        draft = drafts.judge(tx, made.id, 1, "Cardiomegaly", Judgement.REJECTED, sentences_follow=True)
+        draft = changes.judge(tx, made.id, 1, "Cardiomegaly", Judgement.REJECTED, sentences_follow=True)
         assert draft.verdicts
         sign(tx, made.id, reader)
     with records.read() as tx:

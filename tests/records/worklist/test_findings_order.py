@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.documents import sample
+from tests.records import changes
 from tests.records.kit import made_user
 from tests.records.reports_kit import made_report, sign
 from tetkik.records.reports import drafts
@@ -42,10 +43,10 @@ def test_a_signed_row_names_what_its_radiologist_confirmed_and_no_probability(bo
     for label, left in (("Pneumonia", [("Effusion", 0.8)]), ("Effusion", [])):
         with both_records.write(radiologist) as tx:
             revision = drafts.draft_of(tx, made.id).revision
-            drafts.judge(tx, made.id, revision, label, Judgement.REJECTED)
+            changes.judge(tx, made.id, revision, label, Judgement.REJECTED)
         assert row() == (left, True)  # the model's other word for the whole image does not come up instead
     with both_records.write(radiologist) as tx:
         revision = drafts.draft_of(tx, made.id).revision
-        drafts.judge(tx, made.id, revision, "Effusion", Judgement.ACCEPTED)
+        changes.judge(tx, made.id, revision, "Effusion", Judgement.ACCEPTED)
         sign(tx, made.id, radiologist)
     assert row() == ([("Effusion", None)], True)

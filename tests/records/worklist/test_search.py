@@ -9,7 +9,7 @@ from tests.records.kit import made_case, made_user
 from tetkik.records.cases.patients import Person
 from tetkik.records.people import access
 from tetkik.records.schema import AuditRow, Case, Study
-from tetkik.records.worklist import search
+from tetkik.records.worklist import worklist
 from tetkik.values import Role
 
 
@@ -34,7 +34,7 @@ def case(records):
 
 def found(records, actor, words):
     with records.write(actor) as tx:
-        return [item.case_id for item in search.search_cases(tx, words)]
+        return [item.case_id for item in worklist.search_cases(tx, words)]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_restricted_case_is_not_found_by_whose_it_is(records, case):
     for words in ("şahin", "10000000146", "H-1", "ACC 7788"):
         assert found(records, reader, words) == []
     with records.write(reader) as tx:
-        (item,) = search.search_cases(tx, number)
+        (item,) = worklist.search_cases(tx, number)
         assert item.hidden and item.name == ""
         access.break_glass(tx, case, "Nöbetçi radyolog, rapor bekleniyor")
     assert found(records, reader, "şahin") == [case]

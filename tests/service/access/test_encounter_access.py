@@ -11,7 +11,7 @@ from tests.records.reports_kit import signed_report
 from tests.service.access.test_authorization import ENDLESS, GUARDED
 from tests.service.kit import make_context, served, sign_in
 from tetkik.records.ids import new_id
-from tetkik.records.orders.encounters import close_encounter, open_encounter
+from tetkik.records.orders.orders import close_encounter, open_encounter
 from tetkik.records.schema import Case
 from tetkik.values import PERMISSIONS, SYSTEM, Role
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.records import changes
 from tests.records.kit import take_job
 from tests.service.reading_room import drawn, made_room
 from tetkik.imaging.read import read_image
@@ -34,7 +35,7 @@ def test_a_draft_compares_with_what_was_judged_while_it_was_written(tmp_path):
     def judge(stage: ProcessingStage, _text: str) -> None:
         if stage is ProcessingStage.KEEPING:
             with records.write(room.reader) as tx:
-                drafts.judge(tx, earlier.report_id, earlier.revision, "Effusion", Judgement.ADDED)
+                changes.judge(tx, earlier.report_id, earlier.revision, "Effusion", Judgement.ADDED)
 
     read_case_image(records, room.app_context.settings, work, lambda *_: read_image(file), judge)
     with records.read() as tx:

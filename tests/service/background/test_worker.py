@@ -18,6 +18,7 @@ from sqlalchemy import func, select
 
 from tests.documents import sample
 from tests.patience import PATIENCE
+from tests.records import changes
 from tests.records.kit import made_case, made_user, take_job
 from tests.records.pictured import film, radiograph, result
 from tests.records.reports_kit import made_image, made_report, sign
@@ -34,8 +35,8 @@ from tetkik.records.images.images import DerivedImageKind
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.people import sessions
 from tetkik.records.reports import drafts, versions
-from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.schema import AuditRow, Blob, Report, Run
+from tetkik.rules.editing import DraftEdit
 from tetkik.service.kit.background.image_decoder import ImageDecoder
 from tetkik.service.kit.http.incoming_files import IncomingFile
 from tetkik.service.studies.runs import _progress
@@ -158,7 +159,7 @@ def test_a_run_once_more_leaves_what_a_person_wrote_and_what_is_signed(app_conte
         report = report_of(tx, image.id)
         draft = drafts.draft_of(tx, report)
         first = replace(draft.draft.sentences[0], text="Elle yazıldı.", evidence=(), marks=())
-        mine = drafts.save(tx, report, draft.revision, DraftEdit([first, *draft.draft.sentences[1:]]))
+        mine = changes.save(tx, report, draft.revision, DraftEdit([first, *draft.draft.sentences[1:]]))
 
     def again():
         with app_context.records.write(doctor) as tx:
@@ -217,7 +218,7 @@ def test_an_earlier_image_is_compared_with_as_it_was_judged(app_context, technic
         for revision, (label, judgement) in enumerate(
             [("Effusion", Judgement.REJECTED), ("Nodule", Judgement.ADDED)], 1
         ):
-            drafts.judge(tx, made.id, revision, label, judgement)
+            changes.judge(tx, made.id, revision, label, judgement)
         case = cases.open_case(tx, images.load_image(tx, made.image_id).patient_id)
     image_id = made_image(app_context.records, case)
     with app_context.records.read() as tx:

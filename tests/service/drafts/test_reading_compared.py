@@ -7,12 +7,12 @@ from dataclasses import replace
 from playwright.sync_api import expect
 from sqlalchemy import select
 
+from tests.records import changes
 from tests.records.kit import made_user
 from tests.service.browser import wait_for_notice
 from tests.service.reading_room import fields, reading, saved, texts, working
-from tetkik.records.reports import drafts
-from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.schema import Image
+from tetkik.rules.editing import DraftEdit
 from tetkik.values import DraftSentence, Judgement, Role, Section
 
 PERSISTS = "Pnömoni sebat etmektedir."
@@ -27,7 +27,7 @@ def earliest(room):
 def judged(room, actor, judgement):
     seen = working(room)
     with room.app_context.records.write(actor) as tx:
-        return drafts.judge(tx, seen.report_id, seen.revision, "Pneumonia", judgement)
+        return changes.judge(tx, seen.report_id, seen.revision, "Pneumonia", judgement)
 
 
 def test_the_marks_of_an_open_comparison_follow_and_what_is_typed_stays(room, browser):
@@ -37,7 +37,7 @@ def test_the_marks_of_an_open_comparison_follow_and_what_is_typed_stays(room, br
     now = working(later)
     with room.app_context.records.write(room.reader) as tx:
         text = [DraftSentence(PERSISTS, Section.FINDINGS, ("finding:Pneumonia",))]  # the model's, edited
-        before = drafts.save(tx, now.report_id, now.revision, DraftEdit(text))
+        before = changes.save(tx, now.report_id, now.revision, DraftEdit(text))
     assert before.draft.open_marks  # there was no pneumonia before
     with reading(browser, later) as page:
         page.goto(f"/read/{later.case_id}")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from playwright.sync_api import expect
 
+from tests.records import changes
 from tests.records.kit import made_user
 from tests.service.browser import AXE
 from tests.service.reading_room import fields, revised, texts, working
-from tetkik.records.reports import drafts, measurements
-from tetkik.records.reports.editing import DraftEdit
+from tetkik.records.reports import measurements
 from tetkik.records.reports.measurements import NewMeasurement
+from tetkik.rules.editing import DraftEdit
 from tetkik.values import DraftSentence, Judgement, MeasurementKind, Role, Section
 
 THEIRS = "Onun cümlesi."
@@ -24,8 +25,8 @@ def changed_by_a_colleague(room):
     length = NewMeasurement(MeasurementKind.LENGTH, room.image_id, ((100, 100), (300, 100)), "Kardiyak çap")
     with room.app_context.records.write(colleague) as tx:
         text = [*seen.draft.sentences, DraftSentence(THEIRS, Section.IMPRESSION)]
-        now = drafts.save(tx, seen.report_id, seen.revision, DraftEdit(text))
-        now = drafts.judge(tx, seen.report_id, now.revision, found, Judgement.REJECTED)
+        now = changes.save(tx, seen.report_id, seen.revision, DraftEdit(text))
+        now = changes.judge(tx, seen.report_id, now.revision, found, Judgement.REJECTED)
         return measurements.add(tx, seen.report_id, now.revision, length)
 
 

@@ -10,6 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
+from tests.records import changes
 from tests.records.kit import take_job
 from tests.service.kit import served, sign_in
 from tests.service.reading_room import Room, made_room, read_one
@@ -97,7 +98,7 @@ def test_normal_is_no_finding_among_others(client, room, tmp_path):
     reader = sign_in(client, room.app_context, Role.RADIOLOGIST)
     with room.app_context.records.write(reader) as tx:
         report_id = drafts.report_of_image(tx, image_id) or ""
-        drafts.judge(tx, report_id, drafts.draft_of(tx, report_id).revision, "Hernia", Judgement.ADDED)
+        changes.judge(tx, report_id, drafts.draft_of(tx, report_id).revision, "Hernia", Judgement.ADDED)
     page = client.get(f"/read/{case_id}", headers={"Accept-Language": "en"}).text
     found, whole = page.index(">Found <"), page.index("Contradicts what was found")
     assert 'data-finding="Hernia"' in page[found:whole] and 'data-finding="Normal"' not in page[found:whole]

@@ -9,11 +9,11 @@ from pathlib import Path
 import pydicom
 from playwright.sync_api import Page, expect
 
+from tests.records import changes
 from tests.records.reports_kit import every_mark_kept, judged_all
 from tests.service.browser import AXE, chord
 from tests.service.drafts.test_reading_measurements import stroke
 from tests.service.reading_room import PASSWORD, seen, working
-from tetkik.records.reports import drafts
 from tetkik.values import MeasurementKind
 
 
@@ -129,7 +129,7 @@ def test_every_tool_in_one_case(page, room):
     with room.app_context.records.write(room.reader) as tx:
         current = judged_all(tx, working(room).report_id)
         if current.draft.open_marks:
-            drafts.decide(tx, current.report_id, current.revision, every_mark_kept(current))
+            changes.decide(tx, current.report_id, current.revision, every_mark_kept(current))
     page.reload()
     page.locator("[data-viewer] canvas").first.wait_for()
     chord(page, "s", "s")

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import update
 
 from tests.patience import PATIENCE
+from tests.records import changes
 from tests.records.kit import made_user
 from tests.records.reports_kit import made_report
 from tests.report.model_server import GOOD, model_server
@@ -24,9 +25,9 @@ from tetkik.imaging.examples import example_chest
 from tetkik.imaging.read import read_bytes
 from tetkik.language import Language
 from tetkik.records.reports import drafts
-from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.schema import BrowserSession, Image, Run
 from tetkik.records.worklist import claims
+from tetkik.rules.editing import DraftEdit
 from tetkik.service.drafts import redrafting
 from tetkik.service.drafts.shapes import RedraftSent
 from tetkik.settings import settings
@@ -88,7 +89,7 @@ def written_by_another(desk):
 
     def save():
         with desk.app_context.records.write(other) as tx:
-            drafts.save(tx, desk.report.id, 1, DraftEdit([DraftSentence("Onun cümlesi.", Section.FINDINGS)]))
+            changes.save(tx, desk.report.id, 1, DraftEdit([DraftSentence("Onun cümlesi.", Section.FINDINGS)]))
         desk.heard.go.set()
 
     return save

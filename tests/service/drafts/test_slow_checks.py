@@ -13,13 +13,14 @@ import pytest
 from tests.documents.sample import picture
 from tests.patience import PATIENCE
 from tests.records.kit import made_case, made_user
+from tests.records.reports.test_later_drafts import compared_report
 from tests.records.reports_kit import made_report
 from tests.service.drafts.test_drafts_api import API, client, put, read
 from tests.service.reports.test_reports_api import PASSWORD, entered
-from tetkik.records.reports import draft_marks, readiness
 from tetkik.records.reports.report_inputs import keep_material
 from tetkik.records.schema import Report
-from tetkik.service.drafts import key_images_api
+from tetkik.rules import marks, readiness
+from tetkik.service.drafts import key_images
 from tetkik.values import SYSTEM, Role
 from tetkik.workflow import pixel_reader
 
@@ -32,14 +33,14 @@ def test_a_long_check_holds_up_no_other_writer(client, app_context, monkeypatch)
     records = app_context.records
     draft = read(client, made_report(records))
     begun, go = threading.Event(), threading.Event()
-    whole = draft_marks._checked
+    whole = marks.assess
 
     def slow(*about):
         begun.set()
         assert go.wait(PATIENCE)
         return whole(*about)
 
-    monkeypatch.setattr(draft_marks, "_checked", slow)
+    monkeypatch.setattr(marks, "assess", slow)
     long = [{"section": "findings", "text": f"{number}. cümle."} for number in range(150)]
     about = {"label": "Effusion", "judgement": "rejected"}
     revision = {"If-Match": f'"{draft["revision"] + 1}"'}
@@ -73,17 +74,18 @@ def test_what_changed_after_the_check_is_checked_again(client, app_context, monk
     """As when the images of the study change meanwhile, which leaves the revision as it was."""
     made = made_report(app_context.records)
     draft = read(client, made)
-    whole, seen = draft_marks._checked, []
+    whole, seen = marks.assess, []
 
-    def change(material, *others):
+    def change(grounds):
+        material = grounds.material
         seen.append(material.heatmap_label)
         if len(seen) == 1:
             with app_context.records.write(SYSTEM) as tx:
                 row = tx.session.get_one(Report, made.id)
                 keep_material(tx, row, replace(material, heatmap_label="Nodule"))
-        return whole(material, *others)
+        return whole(grounds)
 
-    monkeypatch.setattr(draft_marks, "_checked", change)
+    monkeypatch.setattr(marks, "assess", change)
     answer = put(client, draft, [{"section": "findings", "text": "Kalp büyük."}])
     assert answer.status_code == 200 and seen[1:] == ["Nodule"]
 
@@ -95,6 +97,7 @@ def test_no_way_to_change_a_draft_checks_it_within_the_transaction_that_writes(
     """Key images, signatures and amendments did."""
     entered(client, app_context, Role.RADIOLOGIST)
     records, made = app_context.records, made_report(app_context.records)
+    compared_report(records, made)
     writing, within, functions = ContextVar("writing", default=False), [], []
     write = records.write
 
@@ -118,8 +121,8 @@ def test_no_way_to_change_a_draft_checks_it_within_the_transaction_that_writes(
         monkeypatch.setattr(module, name, watch)
 
     monkeypatch.setattr(records, "write", noted)
-    monkeypatch.setattr(key_images_api, "picture_sent", lambda *_: picture())
-    watched(draft_marks, "_checked")
+    monkeypatch.setattr(key_images, "picture_sent", lambda *_: picture())
+    watched(marks, "assess")
     watched(readiness, "_labels_in")
     watched(pixel_reader, "key_image")
     path = f"{API}/{made.id}/key-images"
@@ -135,12 +138,16 @@ def test_no_way_to_change_a_draft_checks_it_within_the_transaction_that_writes(
     act("PATCH", f"{path}/{key}", 2, json={"note": "Lob"})
     act("GET", f"{path}/{key}/picture")
     act("DELETE", f"{path}/{key}", 3)
+    line = {"kind": "length", "image_id": made.image_id, "points": [[2.0, 3.0], [2.0, 27.0]]}
+    measured = act("POST", f"{API}/{made.id}/measurements", 4, json=line).json()
+    act("DELETE", f"{API}/{made.id}/measurements/{measured['measurements'][0]['id']}", 5)
     own = [{"section": "findings", "text": "Nodül izlenmektedir."}]
-    answer = put(client, {"report_id": made.id, "revision": 4}, own).json()
+    answer = put(client, {"report_id": made.id, "revision": 6}, own).json()
     wanted = [item["label"] for item in answer["findings"] if item["positive"]]
-    answer = act("POST", f"{API}/{made.id}/reviews/accepted", 5, json={"labels": wanted}).json()
+    answer = act("POST", f"{API}/{made.id}/reviews/accepted", 7, json={"labels": wanted}).json()
+    assert functions.count("assess") == 8  # the last of them read the later draft that compares with this one
     proof = {"revision": answer["revision"], "password": PASSWORD}
     act("POST", f"/api/v1/reports/{made.id}/sign", json=proof)
     act("POST", f"/api/v1/reports/{made.id}/amendments", json={"reason": "ek"})
-    assert set(functions) >= {"_checked"} and within == []
+    assert set(functions) >= {"assess"} and within == []
     assert functions.count("key_image") == 1

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
+from tests.records import changes
 from tests.records.kit import made_user
 from tests.records.reports_kit import sign, signed_report
 from tests.service.browser import Watch, axe, chromium, opened, overflow, serving, signed_in
 from tests.service.kit import make_context
 from tetkik.language import Language
-from tetkik.records.reports import drafts, signing, templates
-from tetkik.records.reports.editing import DraftEdit
+from tetkik.records.reports import signing, templates
+from tetkik.rules.editing import DraftEdit
 from tetkik.values import DraftSentence, Role, Section
 
 pytestmark = pytest.mark.program("chromium")
@@ -26,7 +27,7 @@ def served_reports(tmp_path_factory):
     with app_context.records.write(actor) as tx:
         begun = signing.begin_amendment(tx, made.id, "Kalp boyutu düzeltildi.")
         text = [*begun.draft.sentences[:-1], DraftSentence("Kontrol önerilir.", Section.RECOMMENDATION)]
-        drafts.save(tx, made.id, begun.revision, DraftEdit(text))
+        changes.save(tx, made.id, begun.revision, DraftEdit(text))
         sign(tx, made.id, actor)
         templates.add(tx, "Normal akciğer", Language.TR, "{findings} Kemik yapılar doğaldır.")
     with serving(app_context) as address, chromium() as browser:

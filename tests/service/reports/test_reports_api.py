@@ -12,16 +12,17 @@ import pytest
 from sqlalchemy import select
 
 from tests.documents.test_pdf import pages
+from tests.records import changes
 from tests.records.kit import made_user
 from tests.records.reports_kit import judged_all, made_report, sign, signed_report
 from tests.service.kit import make_context, opened_session, served, sign_in
 from tetkik.language import Language
 from tetkik.records.cases.patients import Person
 from tetkik.records.people import access, passwords
-from tetkik.records.reports import drafts, measurements, signing, templates
-from tetkik.records.reports.editing import DraftEdit
+from tetkik.records.reports import measurements, signing, templates
 from tetkik.records.reports.measurements import NewMeasurement
 from tetkik.records.schema import AuditRow, Case, IdempotentRequest, User
+from tetkik.rules.editing import DraftEdit
 from tetkik.values import DraftSentence, Judgement, MeasurementKind, Role, Section
 
 API = "/api/v1/reports"
@@ -100,7 +101,7 @@ def test_a_stale_signature_is_told_what_stands_there(client, app_context):
     actor = entered(client, app_context, Role.RADIOLOGIST)
     made = made_report(app_context.records)
     with app_context.records.write(actor) as tx:
-        drafts.save(tx, made.id, 1, DraftEdit([DraftSentence("Kalp büyük.", Section.FINDINGS)]))
+        changes.save(tx, made.id, 1, DraftEdit([DraftSentence("Kalp büyük.", Section.FINDINGS)]))
     late = client.post(f"{API}/{made.id}/sign", json={"revision": 1, "password": PASSWORD})
     assert (late.status_code, late.json()["revision"]) == (409, 2)
     assert late.json()["current"]["sentences"][0]["text"] == "Kalp büyük."
@@ -261,10 +262,10 @@ def test_the_pages_show_words_and_never_markup(client, app_context):
         app_context.records, person=Person(f'Ali "{HOSTILE}" Veli', "", "<b>1</b>"), history=HOSTILE
     )
     with app_context.records.write(actor) as tx:
-        drafts.save(tx, made.id, 1, DraftEdit([DraftSentence(f"Kalp büyük. {HOSTILE}", Section.FINDINGS)]))
+        changes.save(tx, made.id, 1, DraftEdit([DraftSentence(f"Kalp büyük. {HOSTILE}", Section.FINDINGS)]))
         sign(tx, made.id, actor)
         begun = signing.begin_amendment(tx, made.id, f"Neden {HOSTILE}")
-        drafts.save(
+        changes.save(
             tx,
             made.id,
             begun.revision,
@@ -300,19 +301,19 @@ def test_what_was_judged_and_measured_stands_in_the_version_and_its_comparison(c
     made = made_report(app_context.records)
     line = NewMeasurement(MeasurementKind.LENGTH, made.image_id, [(2.0, 3.0), (2.0, 27.0)], "kosta")
     with app_context.records.write(actor) as tx:
-        drafts.judge(tx, made.id, 1, "Nodule", Judgement.ADDED)
+        changes.judge(tx, made.id, 1, "Nodule", Judgement.ADDED)
         measurements.add(tx, made.id, 2, line)
         sign(tx, made.id, actor)
         begun = signing.begin_amendment(tx, made.id, "Ölçüm")
         (item,) = begun.measurements
-        measurements.change(tx, made.id, begun.revision, item.id, points=[(2.0, 3.0), (32.0, 3.0)])
+        changes.move(tx, made.id, begun.revision, item.id, points=[(2.0, 3.0), (32.0, 3.0)])
         sign(tx, made.id, actor)
     version = client.get(f"{API}/{made.id}/versions/1").json()
     assert {"label": "Nodule", "name": "Nodule", "judgement": "added"} in version["judgements"]
     assert [(one["label"], one["value"]) for one in version["measurements"]] == [("kosta", 24.0)]
     compared = client.get(f"{API}/{made.id}/compare", params={"from": 1, "to": 2}).json()
-    changes = [(one["change"], one["measurement"]["value"]) for one in compared["measurements"]]
-    assert changes == [("removed", 24.0), ("added", 30.0)]
+    changed = [(one["change"], one["measurement"]["value"]) for one in compared["measurements"]]
+    assert changed == [("removed", 24.0), ("added", 30.0)]
     page = client.get(f"/reports/{made.id}").text
     assert "30 piksel" in page and "Radyoloğun eklediği bulgular: Nodül" in page
     page = client.get(f"/reports/{made.id}/compare").text

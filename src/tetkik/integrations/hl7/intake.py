@@ -42,7 +42,7 @@ from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person, records_of, survivor_of
 from tetkik.records.database import Records, Transaction
 from tetkik.records.lifecycle.idempotent_responses import Replay, keep_response, kept_response
-from tetkik.records.orders import encounters, orders
+from tetkik.records.orders import orders
 from tetkik.records.orders.orders import OrderContent
 from tetkik.turkish import fold
 from tetkik.values.access import Actor
@@ -242,9 +242,9 @@ def _apply(tx: Transaction, source: Source, content: Content) -> None:
         case Hl7Event.MERGED:
             _merge(tx, content, patient_id)
         case Hl7Event.OPENED | Hl7Event.MOVED | Hl7Event.REOPENED:
-            encounters.open_encounter(tx, _holder(tx, patient_id, number), number, department, at)
+            orders.open_encounter(tx, _holder(tx, patient_id, number), number, department, at)
         case Hl7Event.CLOSED:
-            encounters.close_encounter(tx, _holder(tx, patient_id, number), number, at)
+            orders.close_encounter(tx, _holder(tx, patient_id, number), number, at)
         case Hl7Event.ORDERED:
             for asked in content.orders:
                 _order(tx, source, patient_id, asked, at)
@@ -254,7 +254,7 @@ def _apply(tx: Transaction, source: Source, content: Content) -> None:
 
 def _holder(tx: Transaction, patient_id: str, number: str) -> str:
     """The record that an encounter was opened for: it may have been merged into another since."""
-    return encounters.find_holder(tx, records_of(tx, patient_id), number) or patient_id
+    return orders.find_holder(tx, records_of(tx, patient_id), number) or patient_id
 
 
 # Who it is

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from tetkik.privacy.rules import is_tckn
@@ -11,34 +11,9 @@ from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person, same_issuer
 from tetkik.records.database import Transaction
 from tetkik.turkish import fold
-from tetkik.values import Identity, Sex
+from tetkik.values import Difference, Identity, Sex, Trait
 
 _SEXES = (Sex.FEMALE, Sex.MALE)
-
-
-class Trait(StrEnum):
-    """What tells one patient from another, and one order from another."""
-
-    NAME = "name"
-    NUMBER = "number"
-    """Of the hospital; where a file is compared with a record alone, the identity number as well."""
-    TCKN = "tckn"
-    BIRTH_DATE = "birth_date"
-    SEX = "sex"
-    ACCESSION = "accession"
-    MODALITY = "modality"
-    BODY_PART = "body_part"
-    TIME = "time"
-    STATE = "state"
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """What a file and a record say differently of a patient."""
-
-    trait: Trait
-    file: str = field(repr=False)
-    record: str = field(repr=False)
 
 
 def person_from_identity(identity: Identity) -> Person:

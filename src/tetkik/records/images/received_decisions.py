@@ -17,7 +17,7 @@ from tetkik.errors import Conflict, InputError
 from tetkik.language import Sentence
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import cases, patients, transfers
-from tetkik.records.cases.identity_comparison import Trait, compare_with_patient, person_from_identity
+from tetkik.records.cases.identity_comparison import compare_with_patient, person_from_identity
 from tetkik.records.cases.locks import lock_row
 from tetkik.records.cases.patients import records_of, survivor_of
 from tetkik.records.database import Transaction
@@ -28,7 +28,7 @@ from tetkik.records.orders import orders
 from tetkik.records.orders.matching import Verdict, match_study
 from tetkik.records.schema.cases import Case, Complaint, Image
 from tetkik.records.schema.orders import ReceivedFile, ReceivedStudy
-from tetkik.values.radiograph import Identity
+from tetkik.values.radiograph import Identity, Trait
 from tetkik.values.states import CaseState, ReceivedFileState, ReceivedState, RemovalReason
 
 # To whose case an image without one belongs.

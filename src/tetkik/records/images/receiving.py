@@ -16,14 +16,14 @@ from sqlalchemy import ColumnElement, delete, func, or_, select
 from tetkik.errors import NotFound
 from tetkik.language import Sentence
 from tetkik.records.audit_chain import Action
-from tetkik.records.cases.identity_comparison import Difference, compare_identity, person_from_identity
+from tetkik.records.cases.identity_comparison import compare_identity, person_from_identity
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.orders.matching import StudyFacts
 from tetkik.records.schema.cases import Case
 from tetkik.records.schema.orders import ReceivedFile, ReceivedStudy
 from tetkik.records.serialization import from_bytes, to_bytes
-from tetkik.values.radiograph import Identity
+from tetkik.values.radiograph import Difference, Identity
 from tetkik.values.states import Priority, ReceivedFileState, ReceivedState
 
 _MOST_OTHERS = 10

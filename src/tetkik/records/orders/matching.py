@@ -15,19 +15,14 @@ from enum import StrEnum
 from itertools import combinations
 
 from tetkik.records.cases import patients
-from tetkik.records.cases.identity_comparison import (
-    Difference,
-    Trait,
-    Weighed,
-    person_from_identity,
-    weigh_identity,
-)
+from tetkik.records.cases.identity_comparison import Weighed, person_from_identity, weigh_identity
 from tetkik.records.cases.patients import all_records_of, survivor_of, survivors_of
 from tetkik.records.database import Transaction
 from tetkik.records.name_index import MOST_FOUND
 from tetkik.records.orders.orders import OPEN_STATES, StoredOrder, orders_of, orders_with_accession
 from tetkik.turkish import fold
 from tetkik.values import Identity, OrderState
+from tetkik.values.radiograph import Difference, Trait
 
 _RADIOGRAPHS = frozenset({"CR", "DX", "DR"})
 """One kind of study: a cassette or a detector (PS3.3 C.7.3.1.1.1; DR is not of the standard, but sent)."""

@@ -3,13 +3,16 @@
 Two people may have one draft open. Whoever saves second learns who saved first, and nothing is overwritten.
 What a person writes is checked again, so that the marks follow the words; what they decide about a mark is
 kept with their name and the time.
+
+Reading a text takes its time, so it is done before the transaction that writes (`foresee`, `marks.assess`),
+which compares what was read with what it finds locked, and reads again where that is another draft by now.
+What moves a case, parts two records, withdraws a report or brings late images reads within its transaction.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from sqlalchemy import select
 
@@ -21,24 +24,23 @@ from tetkik.records.cases.transfers import require_not_moved
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.images import images, runs
-from tetkik.records.images.images import StoredImage
+from tetkik.records.images.images import StoredImage, load_image
 from tetkik.records.people import access
-from tetkik.records.reports import prior_recheck, readiness, reviews, signing
-from tetkik.records.reports.draft_marks import checked
+from tetkik.records.reports import reviews, signing
 from tetkik.records.reports.edit_conflicts import (
     WorkingDraft,
     bump_revision,
     for_change,
     record_change,
     row_of,
-    unpacked,
+    state_of,
+    unconfirmed,
     view_of,
 )
-from tetkik.records.reports.editing import Choice, DraftEdit, Edited, decided, merged
+from tetkik.records.reports.identity import identity_for
 from tetkik.records.reports.report_inputs import (
     DRAFT,
-    Material,
-    Working,
+    judged_frame,
     keep_material,
     keep_pictures,
     keep_working,
@@ -47,21 +49,21 @@ from tetkik.records.reports.report_inputs import (
 )
 from tetkik.records.reports.versions import version_of
 from tetkik.records.schema import Image, Report
-from tetkik.rules import judging
-from tetkik.rules.judging import BeforeJudging, Detail
+from tetkik.rules.draft_state import DraftState, Material, Working
+from tetkik.rules.editing import Change, Rule, after_decisions
+from tetkik.rules.judging import rewritten
+from tetkik.rules.marks import Assessment, Grounds, as_judged, checked
 from tetkik.values import (
     Author,
     Draft,
     FindingsResult,
     Identity,
     ImageTags,
-    Judgement,
     ReportContent,
     ReportDocument,
     ReportInput,
     ReportState,
 )
-from tetkik.values.common import one_line
 
 _SINCE_SIGNED = Sentence("The images of the study have changed since the signature.")
 
@@ -161,13 +163,11 @@ def _take_up_changes(tx: Transaction, row: Report, image: Image, made: MachineDr
             key_images=tuple(item for item in content.key_images if item.image.id not in gone),
         )
         working = replace(working, content=content)
-    content = checked(material, working.content, reviews.judged(tx, row.id))
+    content = checked(DraftState(working, material, reviews.judged(tx, row.id)))
     keep_material(tx, row, material)
     keep_working(tx, row, replace(working, content=content))
-    # Where images came alone the revision stays, as in `prior_recheck`: whoever writes here is not refused.
-    record_change(
-        tx, row, Action.DRAFT_CHANGED, event=prior_recheck.COMPARED, images=len(came), removed=len(gone)
-    )
+    # Where images came alone the revision stays, as in `reviews.recheck`: whoever writes here is not refused.
+    record_change(tx, row, Action.DRAFT_CHANGED, event=reviews.COMPARED, images=len(came), removed=len(gone))
     signing.settle_case(tx, row.case_id)
 
 
@@ -215,11 +215,11 @@ def write_by_hand(
     row.updated_by = tx.actor.user_id
     there = tuple(one.id for one in images.list_study_images(tx, found.study_id))
     material = Material(identity=identity or Identity(), tags=tags or ImageTags(), images=there)
-    working = Working(ReportContent(draft))
+    state = DraftState(Working(ReportContent(draft)), material)
     keep_material(tx, row, material)
-    keep_working(tx, row, working)
+    keep_working(tx, row, state.working)
     record_change(tx, row, Action.DRAFT_WRITTEN, writer="person")
-    return view_of(tx, row, working, material)
+    return view_of(tx, row, state)
 
 
 def images_of_report(tx: Transaction, image: StoredImage) -> tuple[StoredImage, ...]:
@@ -238,7 +238,7 @@ def report_of_image(tx: Transaction, image_id: str) -> str | None:
 def draft_of(tx: Transaction, report_id: str) -> WorkingDraft:
     """The draft of a report as it stands."""
     row = row_of(tx, report_id)
-    return view_of(tx, row, *unpacked(tx, row))
+    return view_of(tx, row, state_of(tx, row))
 
 
 def open_draft(tx: Transaction, report_id: str) -> WorkingDraft:
@@ -248,126 +248,55 @@ def open_draft(tx: Transaction, report_id: str) -> WorkingDraft:
     return found
 
 
-def save(tx: Transaction, report_id: str, revision: int, edit: DraftEdit) -> WorkingDraft:
-    """Keep what a person wrote; every sentence is checked again.
+Known = Sequence[Assessment]
+"""What came of reading drafts before the transaction; of another draft than it finds, it reads again."""
 
-    A sentence that stands in the draft already, in the same part and word for word, keeps its evidence, its
-    certainty and what was decided about its marks.
+
+def foresee(tx: Transaction, report_id: str, rule: Rule) -> tuple[Grounds, ...]:
+    """What `change` or `judge` will have to read, so that it is read before they hold up other writers."""
+    row = row_of(tx, report_id)
+    made = rule(state_of(tx, row))
+    later = reviews.compared_anew(tx, row, made.state.judged) if made.judgements else ()
+    return tuple(map(Grounds.of, (made.state, *(state for _, state in later))))
+
+
+def change(tx: Transaction, report_id: str, revision: int, rule: Rule, known: Known = ()) -> WorkingDraft:
+    """Do to a draft what a rule says; every sentence is checked again.
+
+    `EditConflict` where the draft has another revision by now.
     """
-    row, working, material = for_change(tx, report_id, revision)
-    edited = merged(working.draft, edit)
-    texts: dict[str, Any] = {name: one_line(text) for name, text in edit.texts.items()}
-    working = replace(working, content=replace(working.content, **texts))
-    return keep(tx, row, material, working, edited, edit.decisions)
+    row, state = for_change(tx, report_id, revision)
+    return keep(tx, row, rule(state), known)
 
 
-def decide(tx: Transaction, report_id: str, revision: int, decisions: Sequence[Choice]) -> WorkingDraft:
-    """Decide about marks: keep the sentence, or take it out; `None` opens the question again."""
-    row, working, material = for_change(tx, report_id, revision)
-    return keep(tx, row, material, working, choices=decisions)
+def judge(tx: Transaction, report_id: str, revision: int, rule: Rule, known: Known = ()) -> WorkingDraft:
+    """`change` by a rule that judges findings, or takes that back.
 
-
-def judge(
-    tx: Transaction,
-    report_id: str,
-    revision: int,
-    label: str,
-    judgement: Judgement | None,
-    detail: Detail | None = None,
-    *,
-    sentences_follow: bool = True,
-) -> WorkingDraft:
-    """`judge_all` of one finding."""
-    say = (judgement, detail)
-    return judge_all(tx, report_id, revision, [label], *say, sentences_follow=sentences_follow)
-
-
-def judge_all(
-    tx: Transaction,
-    report_id: str,
-    revision: int,
-    labels: Sequence[str],
-    judgement: Judgement | None,
-    detail: Detail | None = None,
-    *,
-    sentences_follow: bool = True,
-) -> WorkingDraft:
-    """Accept, reject or add findings, or with None take that back; the words of the draft follow, and marks.
-
-    So do the marks of later drafts of the patient that compare with this image. Without `sentences_follow`
-    the words stay as they are. `undo` restores what was before.
+    The marks of later drafts of the patient that compare with this image follow.
     """
     lock_reports_with(tx, report_id)  # later drafts are checked again once the case is locked
-    row, working, material = for_change(tx, report_id, revision)
-    before = reviews.judged(tx, row.id)
-    draft = working.draft
-    judgements = tuple((label, before.get(label)) for label in labels)
-    step = BeforeJudging(judgements, draft.sentences, draft.evidence)
-    for label in labels:
-        reviews.keep(tx, row, material, label, judgement)
-        if sentences_follow:
-            draft = _following(draft, material, label, judgement, detail or Detail())
-    after = keep(tx, row, material, replace(working.with_draft(draft), undo=step))
-    prior_recheck.recheck(tx, row.id)
+    row, state = for_change(tx, report_id, revision)
+    made = rule(state)
+    for label, judgement in made.judgements:
+        reviews.keep(tx, row, state.material, label, judgement)
+    after = keep(tx, row, made, known)
+    reviews.recheck(tx, row.id, known)
     return after
 
 
-def undo(tx: Transaction, report_id: str, revision: int) -> WorkingDraft:
-    """Take the last judging back, its words too; `Conflict` where something else was written since."""
-    lock_reports_with(tx, report_id)
-    row, working, material = for_change(tx, report_id, revision)
-    step = working.undo
-    if step is None:
-        raise Conflict("There is no judgement to undo: something else was written since.")
-    for label, judgement in step.judgements:
-        reviews.keep(tx, row, material, label, judgement)
-    draft = replace(working.draft, sentences=step.sentences, evidence=step.evidence)
-    after = keep(tx, row, material, replace(working.with_draft(draft), undo=None))
-    prior_recheck.recheck(tx, row.id)
-    return after
-
-
-def _following(
-    draft: Draft, material: Material, label: str, judgement: Judgement | None, detail: Detail
-) -> Draft:
-    """The draft after a judgement: what it says of the finding follows."""
-    found = material.result.findings if material.result is not None else ()
-    finding = next((item for item in found if item.label == label), None)
-    if judgement is None:
-        return judging.restore(draft, material.draft, label)
-    if judgement is Judgement.ADDED:
-        return judging.confirm(draft, label, None, detail)
-    if finding is None or not finding.positive:
-        return draft  # that it is not there is agreed
-    if judgement is Judgement.REJECTED:
-        return judging.withdraw(draft, label)
-    return judging.confirm(draft, label, finding.probability, detail)
-
-
-def confirm_identity(tx: Transaction, report_id: str, revision: int) -> WorkingDraft:
+def confirm_identity(tx: Transaction, report_id: str, revision: int, known: Known = ()) -> WorkingDraft:
     """Say that the image is of the patient of the record, though its file names another person."""
-    row, working, material = for_change(tx, report_id, revision)
-    differs = readiness.unconfirmed(tx, row)
+    row, state = for_change(tx, report_id, revision)
+    differs = unconfirmed(tx, row)
     if differs:
         images.confirm_identity(tx, row.image_id, [item.trait for item in differs])
-    return keep(tx, row, material, working)
+    return keep(tx, row, Change(state), known)
 
 
-def keep(
-    tx: Transaction,
-    row: Report,
-    material: Material,
-    before: Working,
-    edited: Edited | None = None,
-    choices: Sequence[Choice] = (),
-) -> WorkingDraft:
-    """Check a draft again, `edited` or as it is; seal it, bump its revision, audit and announce it."""
-    if choices or (edited is not None and edited.sentences != before.draft.sentences):
-        before = replace(before, undo=None)
-    edited = edited or Edited.unchanged(before.draft)
-    before = before.with_draft(replace(before.draft, sentences=edited.sentences))
-    content = checked(material, before.content, reviews.judged(tx, row.id))
-    after = decided(tx, replace(before, content=content), edited, choices)
+def keep(tx: Transaction, row: Report, change: Change, known: Known = ()) -> WorkingDraft:
+    """Check a changed draft; seal it, bump its revision, audit and announce it."""
+    content = checked(change.state, known)
+    after = after_decisions(change, content, tx.actor.user_id or "", tx.now)
     keep_working(tx, row, after)
     bump_revision(tx, row)
     record_change(
@@ -377,10 +306,10 @@ def keep(
         revision=row.revision,
         sentences=len(after.draft.sentences),
         open_marks=after.draft.open_marks,
-        decisions=len(choices),
+        decisions=len(change.choices),
         measurements=len(after.content.measurements),
     )
-    return view_of(tx, row, after, material)
+    return view_of(tx, row, replace(change.state, working=after))
 
 
 def drop_foreign_priors(tx: Transaction, patient_ids: Sequence[str]) -> None:
@@ -398,7 +327,7 @@ def drop_foreign_priors(tx: Transaction, patient_ids: Sequence[str]) -> None:
             material = replace(material, prior=None)
             keep_material(tx, row, material)
             if working is not None:  # what is signed stands as it was signed
-                keep(tx, row, material, working)
+                keep(tx, row, Change(DraftState(working, material, reviews.judged(tx, row.id))))
 
 
 def _new_row(tx: Transaction, image: Image, draft: Draft) -> Report:
@@ -418,3 +347,50 @@ def _new_row(tx: Transaction, image: Image, draft: Draft) -> Report:
     )
     tx.session.add(row)
     return row
+
+
+# A fresh draft on request: in another language, by a language model, or after findings were judged.
+
+
+@dataclass(frozen=True, slots=True)
+class RedraftInput:
+    """What a fresh draft is made from, apart from any transaction: a language model takes its time."""
+
+    result: FindingsResult
+    """What there is to say of the image, as the radiologist has judged it."""
+    inputs: ReportInput
+    prior: FindingsResult | None
+    identity: Identity = field(repr=False)
+    image: StoredImage
+    """The one that stands for the study."""
+    frame: int | None
+    """The one of its frames that the findings are of; None where that is not known."""
+
+
+def redraft_input(tx: Transaction, report_id: str, revision: int) -> RedraftInput:
+    """What to write a fresh draft from; `Conflict` where no model has looked at the image."""
+    row, state = for_change(tx, report_id, revision)
+    material = state.material
+    if material.result is None:
+        raise Conflict("No model has read this image, so there is nothing to write a draft from.")
+    result = as_judged(material.result, state.judged)
+    identity = identity_for(tx, row.patient_id, material.identity)
+    image = load_image(tx, row.image_id)
+    frame = judged_frame(tx, row, image)
+    return RedraftInput(result, material.inputs, material.prior, identity, image, frame)
+
+
+def rewrite(
+    tx: Transaction, report_id: str, revision: int, draft: Draft, known: Sequence[Assessment] = ()
+) -> WorkingDraft:
+    """Put a fresh draft of the machine in the place of the one at hand, as a person requested."""
+    row, before = for_change(tx, report_id, revision)
+    state = rewritten(draft, before).state
+    # The earlier image may have been judged anew while the draft was written.
+    state = state.with_content(checked(state, known))
+    keep_material(tx, row, state.material)
+    row.language, row.writer = draft.language, draft.writer
+    keep_working(tx, row, state.working)
+    bump_revision(tx, row)
+    record_change(tx, row, Action.DRAFT_WRITTEN, writer=draft.writer, asked=True)
+    return view_of(tx, row, state)

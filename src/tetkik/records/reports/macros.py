@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import delete, select
 
@@ -19,11 +20,13 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.reports import drafts
-from tetkik.records.reports.edit_conflicts import WorkingDraft
-from tetkik.records.reports.editing import DraftEdit
+from tetkik.records.reports.drafts import Known
+from tetkik.records.reports.edit_conflicts import WorkingDraft, row_of, state_of
 from tetkik.records.reports.templates import imaged_study, stated_labels
 from tetkik.records.schema.models import Macro, PersonalWord
-from tetkik.report.normals import normal_parts, normal_report, unmentioned
+from tetkik.report.normals import ImagedStudy, normal_parts, normal_report, unmentioned
+from tetkik.rules.draft_state import DraftState
+from tetkik.rules.editing import Change, DraftEdit, save
 from tetkik.turkish import alphabetical, fold, lower
 from tetkik.values.common import one_line
 from tetkik.values.report import Author, DraftSentence, Section
@@ -137,41 +140,40 @@ def macro_of(tx: Transaction, macro_id: str) -> OwnMacro:
     return _value(_row(tx, macro_id))
 
 
-@dataclass(frozen=True, slots=True)
-class Filled:
-    """A draft after its normals were filled in, and the names of the parts that were."""
+def fill_normals(tx: Transaction, report_id: str, revision: int, known: Known = ()) -> WorkingDraft:
+    """Change a draft as `filled` does; one in which nothing is left to say stays as it is."""
+    before = state_of(tx, row_of(tx, report_id))
+    rule = partial(filled, own_macros(tx), imaged_study(tx, report_id))
+    if rule(before).state.draft == before.draft:
+        return drafts.draft_of(tx, report_id)
+    return drafts.change(tx, report_id, revision, rule, known)
 
-    working: WorkingDraft
-    parts: tuple[str, ...]
 
-
-def fill_normals(tx: Transaction, report_id: str, revision: int) -> Filled:
-    """Say of every part that nothing speaks of that it is normal, in the actor's own words.
+def filled(macros: Sequence[OwnMacro], study: ImagedStudy, state: DraftState) -> Change:
+    """The rule that says of every part that nothing speaks of that it is normal, in a person's own `macros`.
 
     Where nothing speaks of any part and nothing was found, the impression says so too, if there is none: a
     normal film needs no other sentence. The sentences are a person's, without evidence: whoever presses the
     key says them.
     """
-    before = drafts.draft_of(tx, report_id)
-    study = imaged_study(tx, before)
+    draft = state.draft
     if study.examination is None:
         raise Conflict("Nothing says of which part of the body this image is; write the sentences by hand.")
-    normal = normal_report(study.examination, before.draft.language).shown_by(study)
-    found = stated_labels(before)
-    parts = unmentioned(normal.parts, zip(before.draft.sentences, before.by_person, strict=True), found)
-    if not parts:
-        return Filled(before, ())
-    own = {(item.language, item.abbreviation): item.text for item in own_macros(tx)}
+    normal = normal_report(study.examination, draft.language).shown_by(study)
+    found = stated_labels(state)
+    parts = unmentioned(normal.parts, ((item, item.by_person) for item in draft.sentences), found)
+    own = {(item.language, item.abbreviation): item.text for item in macros}
     new = [
         DraftSentence(line, Section.FINDINGS, author=Author.PERSON)
         for part in parts
         for line in map(one_line, own.get((part.language, part.abbreviation), part.text).split("\n"))
         if line
     ]
-    if parts == normal.parts and not found and not before.draft.section(Section.IMPRESSION):
+    if not parts:
+        return Change(state)
+    if parts == normal.parts and not found and not draft.section(Section.IMPRESSION):
         new.append(DraftSentence(normal.impression, Section.IMPRESSION, author=Author.PERSON))
-    working = drafts.save(tx, report_id, revision, DraftEdit((*before.draft.sentences, *new)))
-    return Filled(working, tuple(part.name for part in parts))
+    return save(DraftEdit((*draft.sentences, *new)), state)
 
 
 def _write(tx: Transaction, row: Macro, macro: MacroText) -> OwnMacro:

@@ -17,9 +17,11 @@ from tetkik.records.ids import new_id
 from tetkik.records.images import images
 from tetkik.records.images.images import StoredImage
 from tetkik.records.reports import drafts
-from tetkik.records.reports.edit_conflicts import WorkingDraft, for_change
-from tetkik.records.reports.report_inputs import Working
+from tetkik.records.reports.drafts import Known
+from tetkik.records.reports.edit_conflicts import WorkingDraft, for_change, row_of
 from tetkik.records.schema import Report
+from tetkik.rules.draft_state import DraftState
+from tetkik.rules.editing import Change
 from tetkik.values import MeasuredImage, Measurement, MeasurementKind, RegionStatistics, middle_frame
 from tetkik.values.common import one_line
 from tetkik.values.measurement import Point
@@ -47,55 +49,67 @@ class NewMeasurement:
     """Of a region of interest, counted in the file itself; never what a browser says."""
 
 
-def add(tx: Transaction, report_id: str, revision: int, new: NewMeasurement) -> WorkingDraft:
+def add(
+    tx: Transaction, report_id: str, revision: int, new: NewMeasurement, known: Known = ()
+) -> WorkingDraft:
     """Keep a new measurement; how large a pixel is comes from the image, never from whoever measures."""
-    row, working, material = for_change(tx, report_id, revision)
-    if len(working.content.measurements) >= MOST:
-        raise InputError("A report has at most {most} measurements; remove one and measure again.", most=MOST)
+    row, state = for_change(tx, report_id, revision)
+    return drafts.keep(tx, row, added(_measured(tx, row, new), state), known)
+
+
+def measured(tx: Transaction, report_id: str, new: NewMeasurement) -> Measurement:
+    """A new measurement as `add` keeps it."""
+    return _measured(tx, row_of(tx, report_id), new)
+
+
+def _measured(tx: Transaction, row: Report, new: NewMeasurement) -> Measurement:
     image = describe_image(tx, row, new.image_id, new.frame)
     points = exact_points(new.kind, image, new.points)
-    made = _measurement(new_id(), new.kind, image, points, _label(new.label, new.kind), new.statistics)
-    return drafts.keep(tx, row, material, _with(working, (*working.content.measurements, made)))
+    return _measurement(new_id(), new.kind, image, points, _label(new.label, new.kind), new.statistics)
+
+
+def added(made: Measurement, state: DraftState) -> Change:
+    """The rule by which a draft has one more measurement."""
+    there = state.working.content.measurements
+    if len(there) >= MOST:
+        raise InputError("A report has at most {most} measurements; remove one and measure again.", most=MOST)
+    return _with(state, (*there, made))
 
 
 def change(
-    tx: Transaction,
-    report_id: str,
-    revision: int,
     measurement_id: str,
+    state: DraftState,
     *,
     points: Sequence[Point] | None = None,
     label: str | None = None,
     statistics: RegionStatistics | None = None,
-) -> WorkingDraft:
-    """Move the points of a measurement, or name it; what is None stays.
+) -> Change:
+    """The rule by which the points of a measurement move, or it is named; what is None stays.
 
     `statistics` are those of a region of interest at these points.
     """
-    row, working, material = for_change(tx, report_id, revision)
-    found = _found(working, measurement_id)
+    there = state.working.content.measurements
+    found = _found(there, measurement_id)
     exact = found.points if points is None else exact_points(found.kind, found.image, points)
     counted = found.statistics if points is None else statistics
     name = found.label if label is None else _label(label, found.kind)
     after = _measurement(found.id, found.kind, found.image, exact, name, counted)
-    changed = tuple(after if item is found else item for item in working.content.measurements)
-    return drafts.keep(tx, row, material, _with(working, changed))
+    return _with(state, tuple(after if item is found else item for item in there))
 
 
-def remove(tx: Transaction, report_id: str, revision: int, measurement_id: str) -> WorkingDraft:
-    """Take a measurement away."""
-    row, working, material = for_change(tx, report_id, revision)
-    found = _found(working, measurement_id)
-    left = tuple(item for item in working.content.measurements if item is not found)
-    return drafts.keep(tx, row, material, _with(working, left))
+def remove(measurement_id: str, state: DraftState) -> Change:
+    """The rule by which a measurement is taken away."""
+    there = state.working.content.measurements
+    found = _found(there, measurement_id)
+    return _with(state, tuple(item for item in there if item is not found))
 
 
-def _with(working: Working, measurements: tuple[Measurement, ...]) -> Working:
-    return replace(working, content=replace(working.content, measurements=measurements))
+def _with(state: DraftState, measurements: tuple[Measurement, ...]) -> Change:
+    return Change(state.with_content(replace(state.working.content, measurements=measurements)))
 
 
-def _found(working: Working, measurement_id: str) -> Measurement:
-    for item in working.content.measurements:
+def _found(there: Sequence[Measurement], measurement_id: str) -> Measurement:
+    for item in there:
         if item.id == measurement_id:
             return item
     raise NotFound("There is no such measurement any more; look at the draft as it is now.")
@@ -103,7 +117,7 @@ def _found(working: Working, measurement_id: str) -> Measurement:
 
 def find_measurement(tx: Transaction, report_id: str, measurement_id: str) -> Measurement:
     """A measurement of a draft as it stands."""
-    return _found(Working(drafts.draft_of(tx, report_id).content), measurement_id)
+    return _found(drafts.draft_of(tx, report_id).measurements, measurement_id)
 
 
 def describe_image(tx: Transaction, row: Report, image_id: str, frame: int | None = None) -> MeasuredImage:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from io import BytesIO
@@ -17,67 +17,8 @@ from tetkik.records.ids import new_id
 from tetkik.records.images.images import StoredImage
 from tetkik.records.images.runs import load_run
 from tetkik.records.schema import Blob, Report
-from tetkik.rules.judging import BeforeJudging
-from tetkik.values import (
-    Decision,
-    Draft,
-    Fault,
-    FindingsResult,
-    Identity,
-    ImageTags,
-    Judgement,
-    ReportContent,
-    ReportInput,
-)
-from tetkik.values.common import ADDED
-
-
-@dataclass(frozen=True, slots=True)
-class Material:
-    """What the machine gave to a report."""
-
-    draft: Draft | None = None
-    """As it wrote it; None for a report that a person began."""
-    result: FindingsResult | None = None
-    inputs: ReportInput = field(default_factory=ReportInput)
-    prior: FindingsResult | None = None
-    """The findings of an earlier image that it was compared with."""
-    identity: Identity = field(default_factory=Identity)
-    tags: ImageTags = field(default_factory=ImageTags)
-    heatmap_label: str | None = None
-    images: tuple[str, ...] = field(default=(), metadata=ADDED)
-    """The images of the study that it is about; empty where it is about one alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class MarkDecision:
-    """What a person decided about one objection."""
-
-    sentence: str
-    fault: Fault
-    start: int
-    end: int
-    decision: Decision
-    user_id: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Working:
-    """A draft as it stands, and what was decided on the way."""
-
-    content: ReportContent
-    decisions: tuple[MarkDecision, ...] = ()
-    undo: BeforeJudging | None = field(default=None, metadata=ADDED)
-    """The last judging; None once anything else was written."""
-
-    @property
-    def draft(self) -> Draft:
-        return self.content.draft
-
-    def with_draft(self, draft: Draft) -> Working:
-        """The same with other sentences."""
-        return replace(self, content=replace(self.content, draft=draft))
+from tetkik.rules.draft_state import Material, Working
+from tetkik.values import Judgement, ReportContent
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +105,12 @@ def heatmap_of(tx: Transaction, row: Report) -> bytes | None:
 
 def checked_picture(tx: Transaction, patient_id: str, picture: Picture) -> bytes:
     """A picture of a signed version, as it was signed."""
-    content = tx.files.get(tx.key(patient_id), picture.file)
-    if sha256(content).hexdigest() != picture.sha256:
+    return _undamaged(tx, patient_id, picture.file, picture.sha256)
+
+
+def _undamaged(tx: Transaction, patient_id: str, file: str, digest: str) -> bytes:
+    content = tx.files.get(tx.key(patient_id), file)
+    if sha256(content).hexdigest() != digest:
         raise RecordsError("A stored file is damaged; restore it from a backup, and run tetkik audit verify.")
     return content
 
@@ -181,3 +126,47 @@ def pictures_kept(tx: Transaction, row: Report, label: str) -> dict[str, str]:
     """The names in the file store of the pictures under a label."""
     found = _blobs(tx, row.image_id, label)
     return {what: found[kind].file for what, kind in _KIND.items() if kind in found}
+
+
+# The pictures of a report's key images: sealed files, found by their content.
+
+
+_KEY_KIND = "report-key"
+"""Of `Blob`; of a signed version with the picture's place behind it."""
+_LONGEST_LABEL = 60
+
+
+def keep_draft_picture(tx: Transaction, row: Report, png: bytes) -> str:
+    """Keep a picture for a draft; gives its SHA-256. It stays when the draft no longer shows it."""
+    digest = sha256(png).hexdigest()
+    label = digest[:_LONGEST_LABEL]
+    if not tx.count(Blob, Blob.image_id == row.image_id, Blob.kind == _KEY_KIND, Blob.label == label):
+        stored = tx.files.put(tx.key(row.patient_id), row.patient_id, BytesIO(png))
+        _add(tx, row, _KEY_KIND, label, stored.name, stored.size)
+    return digest
+
+
+def keep_signed_pictures(
+    tx: Transaction, row: Report, version_id: str, content: ReportContent
+) -> tuple[Picture, ...]:
+    """Keep the pictures of a draft with the version that is made of it."""
+    kept = []
+    for place, png in enumerate(key_pictures(tx, row.patient_id, content), 1):
+        digest = sha256(png).hexdigest()
+        name = tx.vault.file_name(row.patient_id, digest)
+        _add(tx, row, f"{_KEY_KIND}-{place}", version_id, name, len(png))
+        kept.append(Picture(f"key-{place}", name, len(png), digest))
+    return tuple(kept)
+
+
+def key_pictures(tx: Transaction, patient_id: str, content: ReportContent) -> tuple[bytes, ...]:
+    """The pictures of the key images, in their order."""
+    named = [(tx.vault.file_name(patient_id, item.picture), item.picture) for item in content.key_images]
+    return tuple(_undamaged(tx, patient_id, *one) for one in named)
+
+
+def _add(tx: Transaction, row: Report, kind: str, label: str, file: str, size: int) -> None:
+    blob = Blob(id=new_id(), patient_id=row.patient_id, image_id=row.image_id)
+    blob.kind, blob.label, blob.file, blob.size, blob.created_at = kind, label, file, size, tx.now
+    tx.session.add(blob)
+    tx.session.flush()

@@ -9,7 +9,7 @@ text and lets any change be seen, and no more.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
@@ -35,24 +35,21 @@ from tetkik.records.reports.edit_conflicts import (
     reason_of,
     record_change,
     row_of,
-    unpacked,
+    state_of,
+    unconfirmed,
     view_of,
 )
 from tetkik.records.reports.identity import identity_for
-from tetkik.records.reports.key_pictures import keep_signed_pictures, key_pictures
-from tetkik.records.reports.readiness import NotReady, blockers_of
 from tetkik.records.reports.report_inputs import (
-    Material,
     Picture,
-    Working,
     heatmap_of,
     judged_frame,
     keep_pictures,
+    keep_signed_pictures,
     keep_working,
-    material_of,
+    key_pictures,
     pictures_kept,
 )
-from tetkik.records.reports.slow_work import computed
 from tetkik.records.reports.versions import Sealed, signed_rows, version_of
 from tetkik.records.schema import (
     Assignment,
@@ -66,10 +63,11 @@ from tetkik.records.schema import (
     User,
 )
 from tetkik.records.serialization import digest_of
+from tetkik.rules.draft_state import DraftState, Material, Working
 from tetkik.rules.judging import stated_labels
+from tetkik.rules.readiness import NotReady, Readiness, blockers_of
 from tetkik.values import (
     AccountChange,
-    Author,
     CaseState,
     Draft,
     Hospital,
@@ -115,8 +113,38 @@ class Signed:
     corrected: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """A draft as it will be signed or printed: to read it and to draw its image before the transaction."""
+
+    state: DraftState
+    image: StoredImage
+    frame: int | None
+    """Of several frames that of the findings; None where nobody knows which was looked at."""
+
+    def drawn(self, picture: PictureOf) -> PictureOf:
+        """A `picture` that has this one ready; another one is drawn when it is asked for."""
+        if self.frame is None:
+            return picture
+        png, about = picture(self.image, self.frame), (self.image, self.frame)
+        return lambda image, frame: png if (image, frame) == about else picture(image, frame)
+
+
+def foresee(tx: Transaction, report_id: str) -> Foreseen:
+    """What signing or printing a draft will need."""
+    row = row_of(tx, report_id)
+    image = load_image(tx, row.image_id)
+    return Foreseen(state_of(tx, row), image, judged_frame(tx, row, image))
+
+
 def sign(
-    tx: Transaction, report_id: str, revision: int, proof: Proof, hospital: Hospital, picture: PictureOf
+    tx: Transaction,
+    report_id: str,
+    revision: int,
+    proof: Proof,
+    hospital: Hospital,
+    picture: PictureOf,
+    known: Readiness | None = None,
 ) -> Signed:
     """Sign a draft: it becomes a version that never changes, with the `picture` of its image.
 
@@ -124,14 +152,14 @@ def sign(
     is signed already, is an exercise, or says nothing; `NotReady` where something is still to be decided.
     """
     prove(tx, proof, Permission.REPORT_SIGN)
-    row, working, material = for_change(tx, report_id, revision)
-    judged = reviews.judged(tx, row.id)
-    _refuse_unready(tx, row, working.draft, material, judged)
-    _refuse_removed(tx, material, working)
-    working = working.with_draft(_without_hints(working.draft))
+    row, state = for_change(tx, report_id, revision)
+    _refuse_unready(tx, row, state, known)
+    _refuse_removed(tx, state)
+    state = state.with_draft(_without_hints(state.draft))
+    working, material = state.working, state.material
     version_id = new_id()
     last = _last_version(tx, row)
-    sealed = _sealed(tx, row, version_id, last, working, material, hospital, picture)
+    sealed = _sealed(tx, row, version_id, last, state, hospital, picture)
     content = serialization.to_bytes(sealed)
     corrected = material.draft is None or _was_corrected(working.draft, material.draft)
     document = sealed.document
@@ -193,13 +221,13 @@ def begin_amendment(tx: Transaction, report_id: str, reason: str) -> WorkingDraf
     tx.seal_column(row, "amending", reason.encode())
     bump_revision(tx, row)
     record_change(tx, row, Action.REPORT_AMENDMENT_BEGUN, event="report", version=row.version)
-    return view_of(tx, row, working, material_of(tx, row))
+    return view_of(tx, row, state_of(tx, row))
 
 
 def drop_amendment(tx: Transaction, report_id: str, revision: int) -> None:
     """Give an amendment up: the signed version stays as it is."""
     may(tx, Permission.REPORT_SIGN)
-    row, _, _ = for_change(tx, report_id, revision)
+    row, _ = for_change(tx, report_id, revision)
     if not row.version:
         raise Conflict("This report was never signed, so there is no amendment to give up.")
     if row.state is ReportState.WITHDRAWN:
@@ -232,21 +260,17 @@ def amendment_of(tx: Transaction, report_id: str) -> Amendment | None:
 def document_of(tx: Transaction, report_id: str, hospital: Hospital, picture: PictureOf) -> ReportDocument:
     """A draft as documents are made of it: unsigned, and every page says so."""
     row = row_of(tx, report_id)
-    working, material = unpacked(tx, row)
-    document = _document(tx, row, working, material, hospital)
+    document = _document(tx, row, state_of(tx, row), hospital)
     shown = key_pictures(tx, row.patient_id, document.content)
     found = _pictures(tx, row, document, picture)
     return replace(document, image=found.get("image"), heatmap=found.get("heatmap"), key_pictures=shown)
 
 
 def _pictures(tx: Transaction, row: Report, document: ReportDocument, picture: PictureOf) -> dict[str, bytes]:
-    """The image of a draft, drawn between transactions, and the heatmap that was kept with it.
-
-    Of several frames that of the findings is shown; none where nobody knows which was looked at.
-    """
+    """The image of a draft as `Foreseen` has it, and the heatmap that was kept with it."""
     image = load_image(tx, row.image_id)
     frame = judged_frame(tx, row, image)
-    found = {"image": None if frame is None else computed(picture, image, frame)}
+    found = {"image": None if frame is None else picture(image, frame)}
     if document.heatmap_label is not None:
         found["heatmap"] = heatmap_of(tx, row)
     return {what: content for what, content in found.items() if content is not None}
@@ -267,21 +291,20 @@ def may(tx: Transaction, permission: Permission) -> None:
         raise Forbidden("Your role does not allow this ({permission}).", permission=permission)
 
 
-def _refuse_unready(
-    tx: Transaction, row: Report, draft: Draft, material: Material, judged: Mapping[str, Judgement]
-) -> None:
+def _refuse_unready(tx: Transaction, row: Report, state: DraftState, known: Readiness | None) -> None:
+    draft = state.draft
     if draft.exercise:
         raise Conflict("This is an exercise and about no patient; it cannot be signed.")
-    if blockers := blockers_of(tx, row, draft, material.result, judged):
+    if blockers := blockers_of(Readiness.of(state, known), unconfirmed(tx, row)):
         raise NotReady(blockers)
     if not draft.section(Section.FINDINGS) and not draft.section(Section.IMPRESSION):
         raise Conflict("The draft says nothing of what the image shows; write findings or an impression.")
 
 
-def _refuse_removed(tx: Transaction, material: Material, working: Working) -> None:
+def _refuse_removed(tx: Transaction, state: DraftState) -> None:
     """Let nothing be signed about an image that was taken out of the case a moment ago."""
-    content = working.content
-    shown = {*material.images}
+    content = state.working.content
+    shown = {*state.material.images}
     shown |= {item.image.id for item in content.measurements} | {item.image.id for item in content.key_images}
     if tx.count(Image, Image.id.in_(shown), Image.removed_at.is_not(None)):
         raise Conflict(
@@ -295,14 +318,13 @@ def _sealed(
     row: Report,
     version_id: str,
     last: str | None,
-    working: Working,
-    material: Material,
+    state: DraftState,
     hospital: Hospital,
     picture: PictureOf,
 ) -> Sealed:
     """The signed document with everything that was decided, and its pictures under the version's name."""
     user = tx.session.get_one(User, tx.actor.user_id)
-    draft = _document(tx, row, working, material, hospital)
+    draft = _document(tx, row, state, hospital)
     document = replace(
         draft,
         replaces=_replaced(tx, row, hospital) if row.version else None,
@@ -318,9 +340,9 @@ def _sealed(
         Picture(what, file, len(contents[what]), hashlib.sha256(contents[what]).hexdigest())
         for what, file in pictures_kept(tx, row, version_id).items()
     )
-    pictures += keep_signed_pictures(tx, row, version_id, working.content)
+    pictures += keep_signed_pictures(tx, row, version_id, state.working.content)
     follows = withdrawal_queries.digest_after(tx, last) if last is not None else None
-    return Sealed(document, pictures, working.decisions, reviews.reviews_of(tx, row.id), follows)
+    return Sealed(document, pictures, state.working.decisions, reviews.reviews_of(tx, row.id), follows)
 
 
 def _replaced(tx: Transaction, row: Report, hospital: Hospital) -> ReplacedVersion:
@@ -328,14 +350,12 @@ def _replaced(tx: Transaction, row: Report, hospital: Hospital) -> ReplacedVersi
     return ReplacedVersion(row.version, hospital.local(signature.signed_at), tx.open_text(row, "amending"))
 
 
-def _document(
-    tx: Transaction, row: Report, working: Working, material: Material, hospital: Hospital
-) -> ReportDocument:
-    judged = reviews.judged(tx, row.id)
+def _document(tx: Transaction, row: Report, state: DraftState, hospital: Hospital) -> ReportDocument:
+    material, judged = state.material, state.judged
     label = material.heatmap_label
     return ReportDocument(
         id=row.id,
-        content=working.content,
+        content=state.working.content,
         result=material.result,
         identity=identity_for(tx, row.patient_id, material.identity),
         tags=material.tags,
@@ -418,7 +438,7 @@ def _without_hints(draft: Draft) -> Draft:
 
 def _was_corrected(draft: Draft, machine: Draft) -> bool:
     """Whether a person wrote in a draft or took something out; an accepted finding corrects nothing."""
-    by_hand = any(item.author in (Author.EDITED, Author.PERSON) for item in draft.sentences)
+    by_hand = any(item.by_person for item in draft.sentences)
     return by_hand or _statements(draft) != _statements(machine)
 
 

@@ -25,14 +25,15 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.images import images
-from tetkik.records.reports import drafts
-from tetkik.records.reports.draft_marks import as_judged
-from tetkik.records.reports.edit_conflicts import WorkingDraft
-from tetkik.records.reports.editing import DraftEdit
+from tetkik.records.reports.edit_conflicts import WorkingDraft, row_of
+from tetkik.records.reports.report_inputs import material_of
 from tetkik.records.schema import ReportTemplate
 from tetkik.report.draft import check_slots
 from tetkik.report.labeler import read_report
 from tetkik.report.normals import Examination, ImagedStudy, normal_report
+from tetkik.rules.draft_state import DraftState
+from tetkik.rules.editing import Change, DraftEdit, save
+from tetkik.rules.marks import as_judged
 from tetkik.turkish import flat
 from tetkik.values import NORMAL_LABELS, Author, Draft, DraftSentence, Judgement, Route, Section
 from tetkik.values.common import one_line
@@ -65,17 +66,19 @@ def fitting_templates(tx: Transaction, working: WorkingDraft) -> tuple[HospitalT
     found = all_templates(tx)
     if working.result is None:
         return found
-    known = imaged_study(tx, working).examination
+    known = imaged_study(tx, working.report_id).examination
     # Whoever reads a film of which nothing states the projection may know it.
     of_chest = (one for one in Examination if one.startswith(Examination.CHEST))
     wanted = tuple(of_chest) if known is Examination.CHEST else (known,)
     return tuple(item for item in found if item.examination is None or item.examination in wanted)
 
 
-def imaged_study(tx: Transaction, working: WorkingDraft) -> ImagedStudy:
+def imaged_study(tx: Transaction, report_id: str) -> ImagedStudy:
     """What the images of a draft show: projections, slices, series."""
-    route = working.result.route if working.result is not None else None
-    there = drafts.images_of_report(tx, images.load_image(tx, working.image_id))
+    row = row_of(tx, report_id)
+    result = material_of(tx, row).result
+    route = result.route if result is not None else None
+    there = images.list_study_images(tx, row.study_id)
     series = ""
     if route is Route.BRAIN_MRI:
         tags = (images.load_metadata(tx, image).tags for image in there)
@@ -106,29 +109,26 @@ def remove(tx: Transaction, template_id: str) -> None:
     tx.audit(Action.TEMPLATE_CHANGED, object_id=template_id, removed=True)
 
 
-def take(tx: Transaction, report_id: str, revision: int, template_id: str) -> WorkingDraft:
-    """Put a template's sentences around those of a draft, which are checked like a person's own."""
-    template = template_of(tx, template_id)
-    working = drafts.draft_of(tx, report_id)
-    draft = working.draft
+def take(template: HospitalTemplate, study: ImagedStudy, state: DraftState) -> Change:
+    """The rule by which a template's sentences stand around those of a draft, checked like a person's own."""
+    draft = state.draft
     if template.language is not draft.language:
         raise Conflict("The template is in another language than the draft; choose one in the draft's.")
     if template.examination is None:
         sentences = sentences_of(template, draft)
     else:
-        given = zip(draft.sentences, working.by_person, strict=True)
-        normal = normal_report(template.examination, template.language).shown_by(imaged_study(tx, working))
-        sentences = normal.completed(given, stated_labels(working))
-    return drafts.save(tx, report_id, revision, DraftEdit(sentences))
+        given = ((item, item.by_person) for item in draft.sentences)
+        normal = normal_report(template.examination, template.language).shown_by(study)
+        sentences = normal.completed(given, stated_labels(state))
+    return save(DraftEdit(sentences), state)
 
 
-def stated_labels(working: WorkingDraft) -> set[str]:
+def stated_labels(state: DraftState) -> set[str]:
     """The findings that are there: stated by the model, accepted or added by a person."""
-    judged = {verdict.label: verdict.judgement for verdict in working.verdicts}
-    added = {label for label, judgement in judged.items() if judgement is Judgement.ADDED}
-    if working.result is None:
+    added = {label for label, judgement in state.judged.items() if judgement is Judgement.ADDED}
+    if state.material.result is None:
         return added
-    findings = as_judged(working.result, judged).findings
+    findings = as_judged(state.material.result, state.judged).findings
     return added | {item.label for item in findings if item.label not in NORMAL_LABELS and item.asserted}
 
 

@@ -22,10 +22,11 @@ from tetkik.records.reports import withdrawal_queries
 from tetkik.records.reports.deliveries import record_delivery
 from tetkik.records.reports.edit_conflicts import number_of, row_of
 from tetkik.records.reports.identity import said_name
-from tetkik.records.reports.report_inputs import MarkDecision, Picture, ReviewedFinding, checked_picture
+from tetkik.records.reports.report_inputs import Picture, ReviewedFinding, checked_picture
 from tetkik.records.reports.withdrawal_queries import Withdrawn
 from tetkik.records.schema import Case, Report, ReportVersion, SignatureRow
 from tetkik.records.serialization import digest_of
+from tetkik.rules.draft_state import MarkDecision
 from tetkik.values import Method, Permission, ReportDocument, Withdrawal
 
 

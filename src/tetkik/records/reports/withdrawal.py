@@ -21,7 +21,7 @@ from tetkik.records.reports.deliveries import tell_recipients
 from tetkik.records.reports.drafts import drop_foreign_priors
 from tetkik.records.reports.edit_conflicts import bump_revision, record_change, row_of
 from tetkik.records.reports.identity import said_name
-from tetkik.records.reports.report_inputs import Working, keep_working, material_of
+from tetkik.records.reports.report_inputs import keep_working, material_of
 from tetkik.records.reports.signing import Proof, prove
 from tetkik.records.reports.versions import signed_rows
 from tetkik.records.reports.withdrawal_queries import PLACE, WithdrawalStatement, Withdrawn, standing
@@ -34,6 +34,7 @@ from tetkik.records.schema import (
     User,
     WithdrawalRow,
 )
+from tetkik.rules.draft_state import Working
 from tetkik.values import (
     AccountChange,
     CaseState,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
@@ -22,32 +22,42 @@ from tetkik.records.schema.cases import Case
 from tetkik.records.schema.people import BrokenGlass, User
 from tetkik.records.schema.trail import AuditHead, AuditRow
 from tetkik.values.access import SYSTEM, Actor
+from tetkik.values.common import DESCRIBED
 
 _BATCH = 1_000
 _GLASS_PLACE = "break_glass.reason"
 
 
 @dataclass(frozen=True, slots=True)
-class AuditEvent:
-    """One entry. Nothing in it names a patient."""
+class AuditEntry:
+    """One entry of the audit trail."""  # nothing in it names a patient
+
+    __pydantic_config__ = DESCRIBED
 
     seq: int
     at: datetime
     action: str
     user_id: str | None
-    """Who; None for the program itself, and for a failed sign-in."""
+    """Who; null for the program itself."""
     user: str | None
+    """The name of that person."""
     case_id: str | None
     case: str | None
     patient_id: str | None
-    object_id: str | None = None
-    roles: tuple[str, ...] = ()
-    method: str | None = None
-    address: str | None = None
-    request: str | None = None
-    detail: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
-    erased: bool = False
-    """Whether an erasure emptied it: what is left are number, time, action and ids."""
+    """To whose data, as an id."""
+    object_id: str | None
+    """To which image, report, user."""
+    roles: tuple[str, ...]
+    """That the person had then."""
+    method: str | None
+    """How the person had proved who they are."""
+    address: str | None
+    request: str | None
+    """Joins the entry with the log."""
+    detail: Mapping[str, str | int | float | bool | None]
+    """More, in codes and numbers."""
+    erased: bool
+    """Whether an erasure emptied it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +85,7 @@ class EmergencyAccess:
 
 def load_newest(
     tx: Transaction, wanted: AuditFilter, *, limit: int, before: int | None = None
-) -> tuple[AuditEvent, ...]:
+) -> tuple[AuditEntry, ...]:
     """The newest entries that fit, the newest first."""
     query = _query(wanted).order_by(AuditRow.seq.desc()).limit(limit)
     if before is not None:
@@ -83,7 +93,7 @@ def load_newest(
     return tuple(_event(row) for row in tx.session.execute(query))
 
 
-def iterate_events(tx: Transaction, wanted: AuditFilter) -> Iterator[AuditEvent]:
+def iterate_events(tx: Transaction, wanted: AuditFilter) -> Iterator[AuditEntry]:
     """Every entry that fits, the oldest first, read in batches."""
     last = 0
     while True:
@@ -95,7 +105,7 @@ def iterate_events(tx: Transaction, wanted: AuditFilter) -> Iterator[AuditEvent]
         last = batch[-1].seq
 
 
-def load_case_history(tx: Transaction, case_id: str) -> tuple[AuditEvent, ...]:
+def load_case_history(tx: Transaction, case_id: str) -> tuple[AuditEntry, ...]:
     """Every step of one case, from the desk to the last person who read its report."""
     return tuple(iterate_events(tx, AuditFilter(case=case_id)))
 
@@ -150,14 +160,25 @@ def _query(wanted: AuditFilter) -> Select[Any]:
     return query
 
 
-def _event(row: Row[Any]) -> AuditEvent:
-    who = (row.user_id, row.user_name, row.case_id, row.case_number, row.patient_id)
-    known = AuditEvent(row.seq, row.at, row.action, *who, erased=row.content is None)
-    if row.content is None:
-        return known
-    content = json.loads(row.content)
+_EMPTIED: dict[str, Any] = dict.fromkeys(("method", "address", "request", "object")) | {
+    "detail": {},
+    "roles": (),
+}
+
+
+def _event(row: Row[Any]) -> AuditEntry:
+    content = json.loads(row.content) if row.content is not None else _EMPTIED
+    known = {name: getattr(row, name) for name in ("seq", "at", "action", "user_id", "case_id", "patient_id")}
     same = {name: content[name] for name in ("method", "address", "request", "detail")}
-    return replace(known, object_id=content["object"], roles=tuple(content["roles"]), **same)
+    return AuditEntry(
+        **known,
+        **same,
+        user=row.user_name,
+        case=row.case_number,
+        object_id=content["object"],
+        roles=tuple(content["roles"]),
+        erased=row.content is None,
+    )
 
 
 # Entries of the audit trail as FHIR R4 AuditEvents, the way IHE's Basic Audit Log Patterns write them.
@@ -179,7 +200,7 @@ _PERSON, _SYSTEM_OBJECT = ("1", "Person"), ("2", "System Object")
 _PATIENT, _RESOURCE = ("1", "Patient"), ("4", "Domain Resource")
 
 
-def to_audit_event(event: AuditEvent) -> dict[str, Any]:
+def to_audit_event(event: AuditEntry) -> dict[str, Any]:
     """One entry as an AuditEvent: structure and codes are those that the tests check for every action."""
     known = event.action in list(Action)
     kind = _KIND.get(event.action, "110110") if known else "110100"
@@ -204,7 +225,7 @@ def to_audit_event(event: AuditEvent) -> dict[str, Any]:
     return content
 
 
-def to_line(event: AuditEvent) -> str:
+def to_line(event: AuditEntry) -> str:
     """One entry as a line of NDJSON."""
     return json.dumps(to_audit_event(event), ensure_ascii=False, separators=(",", ":"))
 
@@ -227,13 +248,13 @@ def export_trail(
     return count
 
 
-def _subtypes(event: AuditEvent) -> Iterator[dict[str, str]]:
+def _subtypes(event: AuditEntry) -> Iterator[dict[str, str]]:
     if event.action in _CODES["subkinds"]:
         yield _coding(_DICOM, *_CODES["subkinds"][event.action])
     yield _coding(_ACTIONS, event.action)
 
 
-def _agent(event: AuditEvent) -> dict[str, Any]:
+def _agent(event: AuditEntry) -> dict[str, Any]:
     agent: dict[str, Any] = {"requestor": True}
     if event.user_id is not None:
         agent["who"] = {"identifier": {"system": f"{_NAMING}/user", "value": event.user_id}}
@@ -247,7 +268,7 @@ def _agent(event: AuditEvent) -> dict[str, Any]:
     return agent
 
 
-def _entities(event: AuditEvent) -> Iterator[dict[str, Any]]:
+def _entities(event: AuditEntry) -> Iterator[dict[str, Any]]:
     if event.patient_id is not None:
         yield _entity("patient", event.patient_id, _PERSON, _PATIENT)
     if event.case_id is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Request
@@ -13,12 +14,13 @@ from tetkik.errors import InputError
 from tetkik.language import Language
 from tetkik.records.audit_chain import Action
 from tetkik.records.people.access import load_visible_case
-from tetkik.records.reports import macros
-from tetkik.records.reports.editing import LONGEST, LONGEST_REPORT, MOST
+from tetkik.records.reports import macros, templates
 from tetkik.report.spelling import open_speller
+from tetkik.rules.editing import LONGEST, LONGEST_REPORT, MOST
 from tetkik.service.drafts import dictation
 from tetkik.service.drafts.dictation import punctuated
 from tetkik.service.drafts.pages import CaseId, Edits, PanelRoute, ReportId, Revised, panels_after
+from tetkik.service.drafts.revisions import assessed
 
 router = APIRouter(prefix="/read")
 panel_router = APIRouter(prefix="/read", route_class=PanelRoute)
@@ -29,7 +31,10 @@ _Text = Annotated[str, Field(max_length=LONGEST)]
 @panel_router.post("/{case_id}/{report_id}/normals")
 def fill_normals(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Revised) -> HTMLResponse:
     """Say of every part of the image that nothing speaks of that it is normal."""
-    return panels_after(ctx, lambda tx: macros.fill_normals(tx, report_id, body.revision).working)
+    with ctx.read() as tx:
+        rule = partial(macros.filled, macros.own_macros(tx), templates.imaged_study(tx, report_id))
+    known = assessed(ctx, report_id, rule)
+    return panels_after(ctx, lambda tx: macros.fill_normals(tx, report_id, body.revision, known))
 
 
 class Dictated(BaseModel):

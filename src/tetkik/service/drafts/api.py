@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path
@@ -11,17 +12,27 @@ from tetkik.documents.pdf import to_pdf
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.images import images
-from tetkik.records.reports import drafts, measurements, signing, templates
-from tetkik.records.reports.slow_work import written
-from tetkik.service.drafts import judging, shapes
-from tetkik.service.drafts.judging import statistics_of_moved, with_statistics
+from tetkik.records.reports import drafts, measurements, signing
+from tetkik.rules import editing
+from tetkik.rules.editing import Change
+from tetkik.rules.judging import undo as undo_judging
+from tetkik.service.drafts import shapes
 from tetkik.service.drafts.redrafting import fresh_draft, streamed
-from tetkik.service.drafts.revisions import DraftRoute, changed
+from tetkik.service.drafts.revisions import (
+    DraftRoute,
+    assessed,
+    assessed_measurement,
+    changed,
+    changing,
+    of_template,
+    statistics_of_moved,
+    with_statistics,
+)
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.background.image_decoder import DecoderDep
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.http.responses import MATCHED, Revision, download_headers
-from tetkik.values import Judgement, Permission, ReportDocument
+from tetkik.values import Permission
 from tetkik.workflow.reports import hospital_of
 
 router = APIRouter(prefix="/drafts", tags=["drafts"], route_class=DraftRoute)
@@ -54,44 +65,43 @@ def read(ctx: Reader, report_id: ReportId) -> Response:
 @router.put("/{report_id}", response_model=shapes.DraftShape, responses=MATCHED)
 def save(ctx: Editor, report_id: ReportId, revision: Revision, sent: shapes.DraftSent) -> Response:
     """Keep the whole text; what stands as it stood keeps its evidence and its decisions."""
-    return changed(ctx, lambda tx: drafts.save(tx, report_id, revision, sent.value()))
+    return changed(ctx, changing(ctx, report_id, revision, partial(editing.save, sent.value())))
 
 
 @router.post("/{report_id}/decisions", response_model=shapes.DraftShape, responses=MATCHED)
 def decide(ctx: Editor, report_id: ReportId, revision: Revision, sent: shapes.DecisionsSent) -> Response:
     """Decide about objections of the grounding check; kept with who and when."""
     choices = [one.value(one.sentence) for one in sent.decisions]
-    return changed(ctx, lambda tx: drafts.decide(tx, report_id, revision, choices))
+    return changed(ctx, changing(ctx, report_id, revision, partial(editing.decide, choices)))
 
 
 @router.post("/{report_id}/reviews", response_model=shapes.DraftShape, responses=MATCHED)
-def judge(ctx: Editor, report_id: ReportId, revision: Revision, sent: judging.ReviewSent) -> Response:
+def judge(ctx: Editor, report_id: ReportId, revision: Revision, sent: shapes.ReviewSent) -> Response:
     """Accept, reject or add a finding: kept for retraining, and the words of the draft follow.
 
     An accepted or added one is stated definitely, with the side and the size that are given; a rejected one
     loses its words. What a person wrote or changed stays, and gets a hint.
     """
-    follow = sent.sentences_follow
-    about = (sent.label, sent.judgement, sent.detail)
-    return changed(ctx, lambda tx: drafts.judge(tx, report_id, revision, *about, sentences_follow=follow))
+    return changed(ctx, changing(ctx, report_id, revision, sent.rule(), drafts.judge))
 
 
 @router.post("/{report_id}/reviews/accepted", response_model=shapes.DraftShape, responses=MATCHED)
-def accept_all(ctx: Editor, report_id: ReportId, revision: Revision, sent: judging.ReviewsSent) -> Response:
+def accept_all(ctx: Editor, report_id: ReportId, revision: Revision, sent: shapes.ReviewsSent) -> Response:
     """Accept several findings at once: those that `blocking` names, as they were shown."""
-    return changed(ctx, lambda tx: drafts.judge_all(tx, report_id, revision, sent.labels, Judgement.ACCEPTED))
+    return changed(ctx, changing(ctx, report_id, revision, sent.rule(), drafts.judge))
 
 
 @router.delete("/{report_id}/reviews/last", response_model=shapes.DraftShape, responses=MATCHED)
 def undo(ctx: Editor, report_id: ReportId, revision: Revision) -> Response:
     """Take the last judging back, with the words that it wrote or took out."""
-    return changed(ctx, lambda tx: drafts.undo(tx, report_id, revision))
+    return changed(ctx, changing(ctx, report_id, revision, undo_judging, drafts.judge))
 
 
 @router.post("/{report_id}/identity", response_model=shapes.DraftShape, responses=MATCHED)
 def confirm_identity(ctx: Editor, report_id: ReportId, revision: Revision) -> Response:
     """Confirm that the image is this patient's, though its file names another person; audited."""
-    return changed(ctx, lambda tx: drafts.confirm_identity(tx, report_id, revision))
+    known = assessed(ctx, report_id, Change)
+    return changed(ctx, lambda tx: drafts.confirm_identity(tx, report_id, revision, known))
 
 
 @router.post("/{report_id}/redraft", response_model=shapes.DraftShape, responses=MATCHED)
@@ -100,7 +110,8 @@ def redraft(
 ) -> Response:
     """Write the draft afresh, in either language, by the composer or a language model; edits are lost."""
     fresh = fresh_draft(ctx.app, ctx.actor, report_id, revision, sent, decoder)
-    return changed(ctx, fresh.keep)
+    known = assessed(ctx, report_id, fresh.rule)
+    return changed(ctx, lambda tx: fresh.keep(tx, known))
 
 
 @router.post(
@@ -125,7 +136,7 @@ def take_template(
     ctx: Editor, report_id: ReportId, revision: Revision, sent: shapes.TemplateSent
 ) -> Response:
     """Put a template's sentences around those of the draft."""
-    return changed(ctx, lambda tx: templates.take(tx, report_id, revision, sent.template_id))
+    return changed(ctx, changing(ctx, report_id, revision, of_template(ctx, report_id, sent.template_id)))
 
 
 @router.get(
@@ -136,9 +147,12 @@ def take_template(
 def preview(ctx: Reader, decoder: DecoderDep, report_id: ReportId) -> Response:
     """The draft as a PDF that says on every page that nobody has signed it."""
 
-    def work(tx: Transaction) -> tuple[str, ReportDocument]:
+    with ctx.read() as tx:
+        foreseen = signing.foresee(tx, report_id)
+    picture = foreseen.drawn(decoder.report_picture)
+    with ctx.write() as tx:
         found = drafts.draft_of(tx, report_id)
-        document = signing.document_of(tx, report_id, hospital_of(ctx.settings), decoder.report_picture)
+        document = signing.document_of(tx, report_id, hospital_of(ctx.settings), picture)
         tx.audit(
             Action.DOCUMENT_EXPORTED,
             case_id=found.case_id,
@@ -147,10 +161,7 @@ def preview(ctx: Reader, decoder: DecoderDep, report_id: ReportId) -> Response:
             format="pdf",
             version=0,
         )
-        return found.number, document
-
-    number, document = written(ctx.write, work)
-    headers = download_headers(f"draft-{number}.pdf", inline=True)
+    headers = download_headers(f"draft-{found.number}.pdf", inline=True)
     return Response(to_pdf(document), headers=headers, media_type="application/pdf")
 
 
@@ -170,7 +181,8 @@ def measure(
 ) -> Response:
     """Keep a measurement, an arrow or a text; sent twice, the second names a revision that is past."""
     new = with_statistics(ctx, decoder, sent.value())
-    return changed(ctx, lambda tx: measurements.add(tx, report_id, revision, new))
+    known = assessed_measurement(ctx, report_id, new)
+    return changed(ctx, lambda tx: measurements.add(tx, report_id, revision, new, known))
 
 
 @measurement_router.patch("/{measurement_id}", response_model=shapes.DraftShape, responses=MATCHED)
@@ -185,15 +197,11 @@ def change(
     """Move the points of a measurement, or name it."""
     points = sent.places()
     found = statistics_of_moved(ctx, decoder, report_id, measurement_id, points)
-    return changed(
-        ctx,
-        lambda tx: measurements.change(
-            tx, report_id, revision, measurement_id, points=points, label=sent.label, statistics=found
-        ),
-    )
+    rule = partial(measurements.change, measurement_id, points=points, label=sent.label, statistics=found)
+    return changed(ctx, changing(ctx, report_id, revision, rule))
 
 
 @measurement_router.delete("/{measurement_id}", response_model=shapes.DraftShape, responses=MATCHED)
 def remove(ctx: Editor, report_id: ReportId, measurement_id: MeasurementId, revision: Revision) -> Response:
     """Take a measurement away; a sentence that says its size is objected to from then on."""
-    return changed(ctx, lambda tx: measurements.remove(tx, report_id, revision, measurement_id))
+    return changed(ctx, changing(ctx, report_id, revision, partial(measurements.remove, measurement_id)))

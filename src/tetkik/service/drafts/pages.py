@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Path, Query, Request
@@ -19,18 +20,27 @@ from tetkik.records.images import images, jobs
 from tetkik.records.people.access import load_visible_case
 from tetkik.records.reports import drafts, measurements, templates
 from tetkik.records.reports.edit_conflicts import EditConflict, WorkingDraft
-from tetkik.records.reports.editing import LONGEST, MOST
-from tetkik.records.reports.slow_work import written
 from tetkik.records.reports.templates import HospitalTemplate
 from tetkik.records.worklist import case_contents, claims, critical_results, worklist
 from tetkik.records.worklist.claims import Reader
 from tetkik.records.worklist.critical_results import CriticalResultView
 from tetkik.records.worklist.worklist_items import load_reason
+from tetkik.rules.editing import LONGEST, MOST
+from tetkik.rules.editing import Change as DraftChange
+from tetkik.rules.editing import save as save_edit
+from tetkik.rules.judging import undo as undo_judging
 from tetkik.service.cases import locked
-from tetkik.service.drafts import dictation, judging, shapes
-from tetkik.service.drafts.judging import statistics_of_moved, with_statistics
+from tetkik.service.drafts import dictation, shapes
 from tetkik.service.drafts.redrafting import fresh_draft
-from tetkik.service.drafts.revisions import DraftRoute
+from tetkik.service.drafts.revisions import (
+    DraftRoute,
+    assessed,
+    assessed_measurement,
+    changing,
+    of_template,
+    statistics_of_moved,
+    with_statistics,
+)
 from tetkik.service.drafts.view import (
     FindingSources,
     ReadingView,
@@ -44,7 +54,7 @@ from tetkik.service.kit.background.image_decoder import DecoderDep
 from tetkik.service.kit.rendering.templates import language_of, render
 from tetkik.service.studies.viewer import Viewer, load_prior, load_viewer
 from tetkik.service.worklist import CaseReader, PriorityWord, WorklistForm, reason_words
-from tetkik.values import Judgement, Permission
+from tetkik.values import Permission
 
 router = APIRouter(prefix="/read")
 
@@ -95,10 +105,8 @@ def reading(
     if gone:  # opened for the wrong patient: the case's own page says as which it goes on
         return RedirectResponse(f"/cases/{case_id}", 303)
 
-    def load(tx: Transaction) -> tuple[int, ReadingView]:
-        return case_contents.newest_sequence(tx), reading_view(tx, case_id, image)
-
-    seq, found = written(ctx.write, load)
+    with ctx.write() as tx:
+        seq, found = case_contents.newest_sequence(tx), reading_view(tx, case_id, image)
     with ctx.read() as tx:
         why = reason_words(load_reason(tx, case_id), ctx.language)
         texts = templates.fitting_templates(tx, found.working) if found.working else ()
@@ -245,11 +253,11 @@ class Save(shapes.DraftSent, Revised):
     sentences: Annotated[list[Written], Field(max_length=MOST)]  # type: ignore[assignment]
 
 
-class Judge(judging.ReviewSent, Revised):
+class Judge(shapes.ReviewSent, Revised):
     """What the radiologist says of one finding."""
 
 
-class AcceptAll(judging.ReviewsSent, Revised):
+class AcceptAll(shapes.ReviewsSent, Revised):
     """Findings that are accepted at once."""
 
 
@@ -264,15 +272,10 @@ class Take(shapes.TemplateSent, Revised):
 
 
 def panels_after(ctx: RequestContext, work: Callable[[Transaction], WorkingDraft]) -> HTMLResponse:
-    def load(tx: Transaction) -> tuple[WorkingDraft, FindingSources, tuple[HospitalTemplate, ...]]:
+    with ctx.write() as tx:
         working = work(tx)
-        return (
-            working,
-            load_sources(tx, working.image_id, working.result),
-            templates.fitting_templates(tx, working),
-        )
-
-    working, sources, texts = written(ctx.write, load)
+        sources = load_sources(tx, working.image_id, working.result)
+        texts = templates.fitting_templates(tx, working)
     return ctx.render(
         "drafts/panels.html.jinja",
         texts=texts,
@@ -289,32 +292,31 @@ def panels(ctx: Reads, case_id: CaseId, report_id: ReportId) -> HTMLResponse:
 
 @panel_router.put("/{case_id}/{report_id}")
 def save(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Save) -> HTMLResponse:
-    return panels_after(ctx, lambda tx: drafts.save(tx, report_id, body.revision, body.value()))
+    return panels_after(ctx, changing(ctx, report_id, body.revision, partial(save_edit, body.value())))
 
 
 @panel_router.post("/{case_id}/{report_id}/findings")
 def judge(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Judge) -> HTMLResponse:
-    about = (body.label, body.judgement, body.detail)
-    return panels_after(ctx, lambda tx: drafts.judge(tx, report_id, body.revision, *about))
+    return panels_after(ctx, changing(ctx, report_id, body.revision, body.rule(), drafts.judge))
 
 
 @panel_router.post("/{case_id}/{report_id}/accepted")
 def accept_all(ctx: Edits, case_id: CaseId, report_id: ReportId, body: AcceptAll) -> HTMLResponse:
     """Accept what the report says: the findings that were shown."""
-    accepted = Judgement.ACCEPTED
-    return panels_after(ctx, lambda tx: drafts.judge_all(tx, report_id, body.revision, body.labels, accepted))
+    return panels_after(ctx, changing(ctx, report_id, body.revision, body.rule(), drafts.judge))
 
 
 @panel_router.post("/{case_id}/{report_id}/undo")
 def undo(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Revised) -> HTMLResponse:
     """Take the last judging back, with its words."""
-    return panels_after(ctx, lambda tx: drafts.undo(tx, report_id, body.revision))
+    return panels_after(ctx, changing(ctx, report_id, body.revision, undo_judging, drafts.judge))
 
 
 @panel_router.post("/{case_id}/{report_id}/identity")
 def confirm_identity(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Revised) -> HTMLResponse:
     """Say that the image is this patient's, though its file names another person."""
-    return panels_after(ctx, lambda tx: drafts.confirm_identity(tx, report_id, body.revision))
+    known = assessed(ctx, report_id, DraftChange)
+    return panels_after(ctx, lambda tx: drafts.confirm_identity(tx, report_id, body.revision, known))
 
 
 @panel_router.post("/{case_id}/{report_id}/rewrite")
@@ -322,13 +324,15 @@ def write_again(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Rewrite)
     """A fresh draft from the findings as they were judged, in the language asked for."""
     wanted = shapes.RedraftSent(language=body.language)
     fresh = fresh_draft(ctx.app, ctx.actor, report_id, body.revision, wanted)
-    return panels_after(ctx, fresh.keep)
+    known = assessed(ctx, report_id, fresh.rule)
+    return panels_after(ctx, lambda tx: fresh.keep(tx, known))
 
 
 @panel_router.post("/{case_id}/{report_id}/template")
 def take_template(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Take) -> HTMLResponse:
     """Put the standing sentences of a template around those of the draft."""
-    return panels_after(ctx, lambda tx: templates.take(tx, report_id, body.revision, body.template_id))
+    rule = of_template(ctx, report_id, body.template_id)
+    return panels_after(ctx, changing(ctx, report_id, body.revision, rule))
 
 
 MeasurementId = Annotated[str, Field(max_length=26)]
@@ -355,7 +359,8 @@ def measure(
     ctx: Edits, decoder: DecoderDep, case_id: CaseId, report_id: ReportId, body: Measure
 ) -> HTMLResponse:
     new = with_statistics(ctx, decoder, body.value())
-    return panels_after(ctx, lambda tx: measurements.add(tx, report_id, body.revision, new))
+    known = assessed_measurement(ctx, report_id, new)
+    return panels_after(ctx, lambda tx: measurements.add(tx, report_id, body.revision, new, known))
 
 
 @panel_router.post("/{case_id}/{report_id}/measurements/change")
@@ -364,10 +369,11 @@ def change_measurement(
 ) -> HTMLResponse:
     points = body.places()
     found = statistics_of_moved(ctx, decoder, report_id, body.id, points)
-    changed: dict[str, Any] = {"points": points, "label": body.label, "statistics": found}
-    return panels_after(ctx, lambda tx: measurements.change(tx, report_id, body.revision, body.id, **changed))
+    rule = partial(measurements.change, body.id, points=points, label=body.label, statistics=found)
+    return panels_after(ctx, changing(ctx, report_id, body.revision, rule))
 
 
 @panel_router.post("/{case_id}/{report_id}/measurements/remove")
 def remove_measurement(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Remove) -> HTMLResponse:
-    return panels_after(ctx, lambda tx: measurements.remove(tx, report_id, body.revision, body.id))
+    rule = partial(measurements.remove, body.id)
+    return panels_after(ctx, changing(ctx, report_id, body.revision, rule))

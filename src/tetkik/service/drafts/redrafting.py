@@ -19,12 +19,14 @@ from tetkik import workflow
 from tetkik.errors import Conflict, NotSignedIn, TetkikError, UsageError
 from tetkik.language import Language, Sentence
 from tetkik.records.database import Transaction
+from tetkik.records.reports.drafts import Known, RedraftInput, redraft_input, rewrite
 from tetkik.records.reports.edit_conflicts import EditConflict, WorkingDraft
-from tetkik.records.reports.redrafting import RedraftInput, redraft_input, rewrite
-from tetkik.records.reports.slow_work import written
 from tetkik.records.worklist import claims
 from tetkik.records.worklist.case_contents import is_actor_current
 from tetkik.report.llm import LanguageModel, open_model
+from tetkik.rules.editing import Rule
+from tetkik.rules.judging import rewritten
+from tetkik.service.drafts.revisions import assessed
 from tetkik.service.drafts.shapes import DraftShape, RedraftSent
 from tetkik.service.kit.access.authorization import RequestContext
 from tetkik.service.kit.background.image_decoder import ImageDecoder
@@ -49,9 +51,14 @@ class FreshDraft:
     begun: datetime
     draft: Draft
 
-    def keep(self, tx: Transaction) -> WorkingDraft:
+    @property
+    def rule(self) -> Rule:
+        """What it does to the draft at hand."""
+        return partial(rewritten, self.draft)
+
+    def keep(self, tx: Transaction, known: Known = ()) -> WorkingDraft:
         """Put it in the place of the draft at hand."""
-        kept = rewrite(tx, self.report_id, self.revision, self.draft)
+        kept = rewrite(tx, self.report_id, self.revision, self.draft, known)
         reader = claims.reader_of_case(tx, kept.case_id)
         if reader is not None and reader.user_id != tx.actor.user_id and reader.since > self.begun:
             raise Conflict(
@@ -175,12 +182,12 @@ async def _events(
             if writer is not None:
                 writer.check()
 
-            def keep(tx: Transaction) -> WorkingDraft:
+            known = assessed(ctx, fresh.report_id, fresh.rule)
+            with ctx.write() as tx:
                 if not is_actor_current(tx):
                     raise NotSignedIn("The session is over; sign in again.")
-                return fresh.keep(tx)
-
-            publish(_Ended(written(ctx.write, keep)))
+                kept = fresh.keep(tx, known)
+            publish(_Ended(kept))
         # Whatever happens in the thread ends the stream with a word, and is not lost.
         except Exception as fault:
             publish(_Ended(fault=fault))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from fastapi import Request
@@ -10,19 +12,26 @@ from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
+from tetkik.errors import TetkikError
+from tetkik.imaging.region import Region
 from tetkik.language import Sentence
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
+from tetkik.records.images import images
+from tetkik.records.reports import drafts, measurements, templates
 from tetkik.records.reports.edit_conflicts import EditConflict, WorkingDraft
-from tetkik.records.reports.readiness import NotReady
-from tetkik.records.reports.slow_work import written
-from tetkik.service.drafts.judging import BlockerShape
-from tetkik.service.drafts.shapes import DraftShape
+from tetkik.records.reports.measurements import NewMeasurement
+from tetkik.rules import marks
+from tetkik.rules.editing import Rule
+from tetkik.rules.readiness import NotReady
+from tetkik.service.drafts.shapes import BlockerShape, DraftShape
 from tetkik.service.kit.access.authentication import identify
 from tetkik.service.kit.access.authorization import RequestContext
+from tetkik.service.kit.background.image_decoder import ImageDecoder
 from tetkik.service.kit.context import context_of
 from tetkik.service.kit.http.problems import problem_of
 from tetkik.service.kit.rendering.templates import language_of
+from tetkik.values.measurement import Point, RegionStatistics
 
 
 class DraftRoute(APIRoute):
@@ -93,4 +102,83 @@ def draft_response(request: Request, draft: WorkingDraft, status: int = 200) -> 
 
 def changed(ctx: RequestContext, work: Callable[[Transaction], WorkingDraft]) -> Response:
     """The draft after something was done to it in a transaction."""
-    return draft_response(ctx.request, written(ctx.write, work))
+    with ctx.write() as tx:
+        working = work(tx)
+    return draft_response(ctx.request, working)
+
+
+def assessed(ctx: RequestContext, report_id: str, rule: Rule) -> drafts.Known:
+    """What comes of reading a draft after a change, before the transaction for which others wait.
+
+    Nothing where the change cannot be made: the transaction says why.
+    """
+    try:
+        with ctx.read() as tx:
+            grounds = drafts.foresee(tx, report_id, rule)
+    except TetkikError:
+        return ()
+    return tuple(map(marks.assess, grounds))
+
+
+def changing(
+    ctx: RequestContext,
+    report_id: str,
+    revision: int,
+    rule: Rule,
+    do: Callable[[Transaction, str, int, Rule, drafts.Known], WorkingDraft] = drafts.change,
+) -> Callable[[Transaction], WorkingDraft]:
+    """The work of a transaction that changes a draft by a rule, with everything read beforehand."""
+    known = assessed(ctx, report_id, rule)
+    return lambda tx: do(tx, report_id, revision, rule, known)
+
+
+def assessed_measurement(ctx: RequestContext, report_id: str, new: NewMeasurement) -> drafts.Known:
+    """What comes of reading a draft with a new measurement; as `assessed`."""
+    try:
+        with ctx.read() as tx:
+            made = measurements.measured(tx, report_id, new)
+    except TetkikError:
+        return ()
+    return assessed(ctx, report_id, partial(measurements.added, made))
+
+
+def of_template(ctx: RequestContext, report_id: str, template_id: str) -> Rule:
+    """The rule by which a draft takes a template's sentences."""
+    with ctx.read() as tx:
+        study = templates.imaged_study(tx, report_id)
+        return partial(templates.take, templates.template_of(tx, template_id), study)
+
+
+# The pixels of a region: counted by the server, before the transaction that keeps the figures.
+
+
+def with_statistics(ctx: RequestContext, decoder: ImageDecoder, new: NewMeasurement) -> NewMeasurement:
+    """A region with the statistics of its pixels; anything else as it is."""
+    if not new.kind.is_region:
+        return new
+    with ctx.read() as tx:
+        image = images.load_visible_image(tx, new.image_id)
+        images.check_frame(image, new.frame)
+        described = measurements.measured_image(tx, image, new.frame)
+        points = measurements.exact_points(new.kind, described, new.points)
+    found = decoder.region(image, Region(new.kind, points, described.frame or 1))
+    return replace(new, statistics=found)
+
+
+def statistics_of_moved(
+    ctx: RequestContext,
+    decoder: ImageDecoder,
+    report_id: str,
+    measurement_id: str,
+    points: list[Point] | None,
+) -> RegionStatistics | None:
+    """The statistics of a region at other points; None where it does not move, or is no region."""
+    if points is None:
+        return None
+    with ctx.read() as tx:
+        found = measurements.find_measurement(tx, report_id, measurement_id)
+        if not found.kind.is_region:
+            return None
+        image = images.load_visible_image(tx, found.image.id)
+        exact = measurements.exact_points(found.kind, found.image, points)
+    return decoder.region(image, Region(found.kind, exact, found.image.frame or 1))

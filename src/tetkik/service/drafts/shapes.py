@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
@@ -12,12 +13,13 @@ from tetkik.documents.parts import measured_name, measured_words, measurement_wo
 from tetkik.imaging.key_picture import ShownWindow
 from tetkik.language import Language
 from tetkik.records.reports.edit_conflicts import WorkingDraft
-from tetkik.records.reports.editing import LONGEST, MOST, Choice, DraftEdit
 from tetkik.records.reports.key_images import LONGEST_NOTE
 from tetkik.records.reports.measurements import LONGEST_LABEL, NewMeasurement
-from tetkik.records.reports.report_inputs import MarkDecision
 from tetkik.records.reports.withdrawal_queries import Withdrawn
-from tetkik.service.drafts.judging import BlockerShape, HintShape
+from tetkik.rules.draft_state import MarkDecision
+from tetkik.rules.editing import LONGEST, MOST, Choice, DraftEdit, Rule
+from tetkik.rules.judging import Detail, judge
+from tetkik.rules.readiness import Blocker, BlockerKind
 from tetkik.service.kit.http.responses import Shape
 from tetkik.values import (
     Author,
@@ -39,6 +41,7 @@ from tetkik.values import (
     Side,
     SpacingPlane,
     ThresholdOn,
+    Trait,
     label_name,
 )
 
@@ -174,6 +177,74 @@ class MeasurementChanged(BaseModel):
         return None if self.points is None else [(column, row) for column, row in self.points]
 
 
+class HintShape(Shape):
+    """Where a person's sentence goes against what they judged, or has a field that was left open."""
+
+    fault: Fault
+    reason: str
+    start: int = Field(description="First character of the words in the sentence.")
+    end: int
+
+
+class BlockerShape(Shape):
+    """One thing that keeps a report from being signed."""
+
+    kind: BlockerKind = Field(
+        description="`identity`, the file names another person; `finding`, nobody judged it; `mark`, a "
+        "sentence of a model has one that nobody decided."
+    )
+    label: str | None = Field(default=None, description="Of the finding.")
+    name: str | None = Field(default=None, description="Of the finding, in the reader's language.")
+    sentence: int | None = Field(default=None, description="Its place in the list of sentences, from 0.")
+    trait: Trait | None = Field(default=None, description="What the file says otherwise than the record.")
+    file: str | None = Field(default=None, description="What the file says.")
+    record: str | None = Field(default=None, description="What the record says.")
+
+    @classmethod
+    def of(cls, item: Blocker, language: Language) -> BlockerShape:
+        difference = item.difference
+        return cls(
+            kind=item.kind,
+            label=item.label,
+            name=None if item.label is None else label_name(item.label, language),
+            sentence=item.sentence,
+            trait=None if difference is None else difference.trait,
+            file=None if difference is None else difference.file,
+            record=None if difference is None else difference.record,
+        )
+
+
+class ReviewSent(BaseModel):
+    """What a radiologist says of one finding."""
+
+    label: Annotated[str, Field(max_length=60)]
+    judgement: Judgement | None = Field(description="Null takes it back.")
+    side: Side | None = Field(default=None, description="Of a finding that is accepted or added.")
+    size: Annotated[str, Field(max_length=40)] = Field(
+        default="", description="The same: `12 mm`, `3 x 2 cm`; millimetres without a unit."
+    )
+    sentences_follow: bool = Field(
+        default=True,
+        description="Whether the words of the draft follow: definite where it is there, taken out where not.",
+    )
+
+    def rule(self) -> Rule:
+        """What it does to the draft."""
+        detail = Detail(self.side, self.size)
+        follow = self.sentences_follow
+        return partial(judge, [self.label], self.judgement, detail=detail, sentences_follow=follow)
+
+
+class ReviewsSent(BaseModel):
+    """Findings that are accepted at once, as they were shown."""
+
+    labels: Annotated[list[Annotated[str, Field(max_length=60)]], Field(min_length=1, max_length=50)]
+
+    def rule(self) -> Rule:
+        """What it does to the draft."""
+        return partial(judge, self.labels, Judgement.ACCEPTED)
+
+
 class MarkShape(Shape):
     """An objection of the grounding check to a model's sentence."""
 
@@ -299,7 +370,7 @@ class DraftShape(ContentShape):
     def of(cls, found: WorkingDraft, language: Language) -> DraftShape:
         """A draft, its names and reasons in the reader's language."""
         draft = found.draft
-        judged = {item.label: item.judgement for item in found.verdicts}
+        judged = found.judged
         findings = list(found.result.findings) if found.result is not None else []
         known = {item.label for item in findings}
         findings += [Finding(label, False) for label in judged if label not in known]
@@ -315,14 +386,14 @@ class DraftShape(ContentShape):
             sentences=[
                 SentenceShape.from_value(
                     item,
-                    by="person" if by_person else "machine",
+                    by="person" if item.by_person else "machine",
                     hints=[
                         HintShape.from_value(hint, reason=hint.reason.in_language(language))
                         for hint in item.hints
                     ],
                     marks=[_mark(mark, item.text, found.decisions, language) for mark in item.marks],
                 )
-                for item, by_person in zip(draft.sentences, found.by_person, strict=True)
+                for item in draft.sentences
             ],
             evidence=[
                 EvidenceShape.from_value(

@@ -192,7 +192,6 @@ class DraftLine:
 
     place: int
     sentence: DraftSentence
-    by_person: bool
     leans_on: tuple[Basis, ...]
     passages: tuple[Passage, ...]
 
@@ -321,7 +320,7 @@ def critical_stated(working: WorkingDraft, *, confirmed: bool = False) -> list[s
     With `confirmed` only the former. What a person wrote is read by the labeler: a sentence that denies a
     finding states none.
     """
-    judged = {verdict.label: verdict.judgement for verdict in working.verdicts}
+    judged = working.judged
     positive = {item.label for item in working.result.findings if item.positive} if working.result else set()
     sure = {label for label, judgement in judged.items() if judgement is Judgement.ADDED}
     sure |= {label for label in positive if judged.get(label) is Judgement.ACCEPTED}
@@ -341,10 +340,10 @@ def draft_lines(working: WorkingDraft) -> dict[Section, list[DraftLine]]:
     bases = {basis.id: basis for basis in draft.evidence}
     passages = {f"passage:{passage.id}": passage for passage in draft.passages}
     sections: dict[Section, list[DraftLine]] = {section: [] for section in Section}
-    for place, (sentence, by_person) in enumerate(zip(draft.sentences, working.by_person, strict=True)):
+    for place, sentence in enumerate(draft.sentences):
         cited = tuple(passages[name] for name in sentence.evidence if name in passages)
         leans_on = tuple(bases[name] for name in sentence.evidence if name in bases and name not in passages)
-        sections[sentence.section].append(DraftLine(place, sentence, by_person, leans_on, cited))
+        sections[sentence.section].append(DraftLine(place, sentence, leans_on, cited))
     return sections
 
 
@@ -369,13 +368,13 @@ def shown_findings(view: ReadingView, language: Language) -> dict[str, Any]:
 
 def shown_working(working: WorkingDraft, sources: FindingSources, language: Language) -> dict[str, Any]:
     """What the two panels show: the findings and the draft."""
-    judged = {verdict.label: verdict.judgement for verdict in working.verdicts}
     labels = partial(label_name, language=language)
     says = working.draft.section(Section.FINDINGS) or working.draft.section(Section.IMPRESSION)
+    blocking = working.blockers
     return {
         "working": working,
         "restated": partial(restated, language=language),
-        "groups": finding_lines(working.result, judged, sources),
+        "groups": finding_lines(working.result, working.judged, sources),
         "FindingGroup": FindingGroup,
         "labels": labels,
         "stated": [labels(label) for label in critical_stated(working)],
@@ -387,8 +386,8 @@ def shown_working(working: WorkingDraft, sources: FindingSources, language: Lang
         "key_images": working.content.key_images,
         "Section": Section,
         "says": bool(says),
-        "blocking": working.blockers,
-        "unjudged": [item.label for item in working.blockers if item.label is not None],
+        "blocking": blocking,
+        "unjudged": [item.label for item in blocking if item.label is not None],
         "paired": lambda label: finding_label(label).paired,
         "given_sides": {
             item.key: item.side for item in working.draft.evidence if item.kind is BasisKind.FINDING

@@ -10,19 +10,21 @@ from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from tetkik.errors import Forbidden, InputError
+from tetkik.errors import Forbidden, InputError, TetkikError
 from tetkik.integrations.outbox import queue_results
 from tetkik.integrations.systems import systems_of
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.reports import reports, signing, versions, withdrawal
 from tetkik.records.reports.reports import ListedReport, Wanted
+from tetkik.records.reports.signing import PictureOf
 from tetkik.records.reports.withdrawal_queries import Withdrawn
+from tetkik.rules.readiness import Readiness
 from tetkik.service.drafts.revisions import DraftRoute
 from tetkik.service.drafts.shapes import DraftShape
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.access.passkeys import reauthenticate
-from tetkik.service.kit.background.image_decoder import DecoderDep
+from tetkik.service.kit.background.image_decoder import DecoderDep, ImageDecoder
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.http.responses import (
     MATCHED,
@@ -220,13 +222,33 @@ def sign(
     method = reauthenticate(ctx.request, ctx.actor, sent)
     proof = signing.Proof(ctx.actor.user_id or "", method, datetime.now(UTC), small_display=small)
 
+    picture, readiness = prepared(ctx, decoder, report_id)
+
     def work(tx: Transaction) -> shapes.SignedShape:
         hospital = hospital_of(ctx.settings)
-        signed = signing.sign(tx, report_id, sent.revision, proof, hospital, decoder.report_picture)
+        signed = signing.sign(tx, report_id, sent.revision, proof, hospital, picture, readiness)
         queue_results(tx, systems_of(ctx.settings), report_id)
         return shapes.SignedShape.from_value(signed, report_id=report_id)
 
     return once.run(ctx.records, ctx.actor, work).response()
+
+
+def prepared(
+    ctx: RequestContext, decoder: ImageDecoder, report_id: str
+) -> tuple[PictureOf, Readiness | None]:
+    """The picture of the image, and what is not judged, before the transaction that signs.
+
+    Nothing where the draft cannot be signed: the transaction says why.
+    """
+    try:
+        with ctx.read() as tx:
+            foreseen = signing.foresee(tx, report_id)
+    except TetkikError:
+        return decoder.report_picture, None
+    readiness = Readiness.of(foreseen.state)
+    if readiness.unjudged or foreseen.state.draft.open_marks:
+        return decoder.report_picture, readiness
+    return foreseen.drawn(decoder.report_picture), readiness
 
 
 @router.post("/{report_id}/amendments", status_code=201, response_model=DraftShape)

@@ -16,11 +16,8 @@ from tetkik.errors import Forbidden, TetkikError
 from tetkik.language import Sentence
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import patients
-from tetkik.records.database import Transaction
 from tetkik.records.reports import deliveries, outbox, qualified, reports, signing, versions
-from tetkik.records.reports.edit_conflicts import WorkingDraft
 from tetkik.records.reports.reports import Wanted
-from tetkik.records.reports.slow_work import written
 from tetkik.records.reports.versions import SignedVersion
 from tetkik.records.worklist import case_contents, claims, critical_results
 from tetkik.rules.comparison import compared, compared_measurements
@@ -214,14 +211,11 @@ def compare(
 
 @router.post("/{report_id}/amend")
 def amend(ctx: Signer, report_id: str, reason: Annotated[str, Form()] = "") -> Response:
-    def begin(tx: Transaction) -> WorkingDraft:
-        begun = signing.begin_amendment(tx, report_id, reason)
-        if ctx.actor.may(Permission.CLAIM):
-            claims.claim_to_read(tx, begun.case_id)
-        return begun
-
     try:
-        begun = written(ctx.write, begin)
+        with ctx.write() as tx:
+            begun = signing.begin_amendment(tx, report_id, reason)
+            if ctx.actor.may(Permission.CLAIM):
+                claims.claim_to_read(tx, begun.case_id)
     except TetkikError as error:
         return _reading(ctx, report_id, None, error=error)
     return RedirectResponse(f"/read/{begun.case_id}?image={begun.image_id}", 303)

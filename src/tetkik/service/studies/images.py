@@ -19,7 +19,6 @@ from tetkik.imaging.tag_list import MOST
 from tetkik.language import Language
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import cases
-from tetkik.records.cases.identity_comparison import Difference
 from tetkik.records.database import Transaction
 from tetkik.records.images import images, jobs, runs
 from tetkik.records.images.images import DerivedImageKind, StoredImage
@@ -43,7 +42,7 @@ from tetkik.service.kit.http.responses import (
 )
 from tetkik.values.access import Permission
 from tetkik.values.finding import FindingsResult
-from tetkik.values.radiograph import DisplayPixels, FileFormat, Flaw, Radiograph, Route, View
+from tetkik.values.radiograph import Difference, DisplayPixels, FileFormat, Flaw, Radiograph, Route, View
 from tetkik.values.states import JobState, RemovalReason, RunState
 from tetkik.workflow import image_removal
 

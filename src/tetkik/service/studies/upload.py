@@ -17,7 +17,6 @@ from tetkik.imaging.presentation import is_presentation_state
 from tetkik.language import Language, Sentence
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import cases, identity_comparison, patients, transfers
-from tetkik.records.cases.identity_comparison import Difference
 from tetkik.records.cases.patients import ReservedPatient
 from tetkik.records.database import Transaction
 from tetkik.records.images import images, jobs, received_decisions
@@ -37,7 +36,7 @@ from tetkik.service.reception import load_waiting
 from tetkik.service.studies.images import FILE_BODY, ImageShape, Sender, UploadShape
 from tetkik.service.studies.presentation_states import keep_presentation_state
 from tetkik.values.access import Actor, Permission
-from tetkik.values.radiograph import Radiograph
+from tetkik.values.radiograph import Difference, Radiograph
 from tetkik.values.states import Priority
 from tetkik.workflow.image_intake import IncomingImage, StoredFiles
 from tetkik.workflow.malware_scanner import scan

@@ -22,7 +22,6 @@ from tetkik.errors import Conflict
 from tetkik.records import schema
 from tetkik.records.database import Records, Transaction
 from tetkik.records.lifecycle import idempotent_responses
-from tetkik.records.reports.slow_work import written
 from tetkik.values import Actor
 
 T = TypeVar("T")
@@ -89,7 +88,8 @@ class IdempotentRequest:
             return RequestOutcome(made, body, status)
 
         try:
-            return written(lambda: records.write(actor), answered)
+            with records.write(actor) as tx:
+                return answered(tx)
         except Conflict:
             # The same request may have been in work beside this one: by now its answer is kept.
             with records.write(actor) as tx:

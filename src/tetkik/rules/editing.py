@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
 
 from tetkik.errors import InputError
-from tetkik.records.database import Transaction
-from tetkik.records.reports.report_inputs import MarkDecision, Working
-from tetkik.values import Author, Decision, Draft, DraftSentence, Fault, Mark, Section
+from tetkik.rules.draft_state import DraftState, MarkDecision, Working
+from tetkik.values import (
+    Author,
+    Decision,
+    Draft,
+    DraftSentence,
+    Fault,
+    Judgement,
+    Mark,
+    ReportContent,
+    Section,
+)
 from tetkik.values.common import one_line
 
 LONGEST = 4000
@@ -40,19 +51,54 @@ class DraftEdit:
 
 
 @dataclass(frozen=True, slots=True)
-class Edited:
-    """Sentences in reading order, and for each its place in what the person sent."""
+class Change:
+    """What becomes of a draft; its sentences are still to be checked."""
 
-    sentences: tuple[DraftSentence, ...]
-    places: tuple[int, ...]
+    state: DraftState
+    """Afterwards, its sentences in reading order."""
+    places: tuple[int, ...] | None = None
+    """For each sentence its place in what the person sent; None where they stand as they stood."""
+    choices: Sequence[Choice] = ()
+    judgements: tuple[tuple[str, Judgement | None], ...] = ()
+    """The findings that were judged, in that order; None took a judgement back."""
 
-    @classmethod
-    def unchanged(cls, draft: Draft) -> Edited:
-        """The sentences of a draft as they are."""
-        return cls(draft.sentences, tuple(range(len(draft.sentences))))
+
+Rule = Callable[[DraftState], Change]
+"""What somebody does to a draft."""
 
 
-def merged(draft: Draft, edit: DraftEdit) -> Edited:
+def save(edit: DraftEdit, state: DraftState) -> Change:
+    """What a person wrote, in the place of what stands there.
+
+    A sentence that stands in the draft already, in the same part and word for word, keeps its evidence, its
+    certainty and what was decided about its marks.
+    """
+    sentences, places = _merged(state.draft, edit)
+    texts: dict[str, Any] = {name: one_line(text) for name, text in edit.texts.items()}
+    after = state.with_content(replace(state.working.content, **texts))
+    after = after.with_draft(replace(state.draft, sentences=sentences))
+    if sentences != state.draft.sentences:
+        after = _without_undo(after)
+    return _decided(replace(Change(after), places=places), edit.decisions)
+
+
+def decide(choices: Sequence[Choice], state: DraftState) -> Change:
+    """Marks are decided: the sentence stays, or goes; None opens the question again."""
+    return _decided(Change(state), choices)
+
+
+def _decided(change: Change, choices: Sequence[Choice]) -> Change:
+    if not choices:
+        return change
+    return replace(change, state=_without_undo(change.state), choices=choices)
+
+
+def _without_undo(state: DraftState) -> DraftState:
+    """Once anything else was written, the last judging is not undone any more."""
+    return replace(state, working=replace(state.working, undo=None))
+
+
+def _merged(draft: Draft, edit: DraftEdit) -> tuple[tuple[DraftSentence, ...], tuple[int, ...]]:
     """A person's sentences beside the draft's: the same words in the same part keep what they had.
 
     A model's sentence with other words stays the model's, until it is sent as the person's. Whoever does not
@@ -87,7 +133,7 @@ def merged(draft: Draft, edit: DraftEdit) -> Edited:
             same = replace(same, author=Author.PERSON)
         kept.append((order.index(item.section), place, same))
     kept.sort(key=lambda one: one[:2])
-    return Edited(tuple(item for *_, item in kept), tuple(place for _, place, _ in kept))
+    return tuple(item for *_, item in kept), tuple(place for _, place, _ in kept)
 
 
 def _changed(author: Author | None, based: bool) -> Author:
@@ -97,9 +143,11 @@ def _changed(author: Author | None, based: bool) -> Author:
     return Author.EDITED if author.is_model else Author.PERSON
 
 
-def decided(tx: Transaction, working: Working, edited: Edited, choices: Sequence[Choice]) -> Working:
-    """The draft after a person decided about marks."""
-    sentences = dict(zip(edited.places, working.draft.sentences, strict=True))
+def after_decisions(change: Change, checked: ReportContent, by: str, at: datetime) -> Working:
+    """The draft with its marks, as `checked`, and what a person decided about them."""
+    working, choices = replace(change.state.working, content=checked), change.choices
+    places = change.places if change.places is not None else range(len(working.draft.sentences))
+    sentences = dict(zip(places, working.draft.sentences, strict=True))
     decisions = list(working.decisions)
     removed = set()
     for choice in choices:
@@ -109,9 +157,8 @@ def decided(tx: Transaction, working: Working, edited: Edited, choices: Sequence
             raise InputError("The objection is not there any more; look at the draft as it is now.")
         decisions = [item for item in decisions if not _same(item, sentence, mark)]
         if choice.decision is not None:
-            user = tx.actor.user_id or ""
             about = (sentence.text, mark.fault, mark.start, mark.end)
-            decisions.append(MarkDecision(*about, choice.decision, user, tx.now))
+            decisions.append(MarkDecision(*about, choice.decision, by, at))
         if choice.decision is Decision.REMOVED:
             removed.add(choice.sentence)
         else:
@@ -119,7 +166,7 @@ def decided(tx: Transaction, working: Working, edited: Edited, choices: Sequence
                 replace(item, decision=choice.decision) if item is mark else item for item in sentence.marks
             )
             sentences[choice.sentence] = replace(sentence, marks=marks)
-    left = tuple(_owned(sentences[place]) for place in edited.places if place not in removed)
+    left = tuple(_owned(sentences[place]) for place in places if place not in removed)
     working = working.with_draft(replace(working.draft, sentences=left))
     return replace(working, decisions=tuple(decisions))
 

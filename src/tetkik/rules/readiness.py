@@ -9,19 +9,15 @@ Nothing that a person wrote is among them, nor a finding that is only suggested 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from tetkik.errors import Conflict
 from tetkik.language import Language
-from tetkik.records.cases.identity_comparison import Difference, compare_with_patient
-from tetkik.records.database import Transaction
-from tetkik.records.images import images
-from tetkik.records.reports.slow_work import computed
-from tetkik.records.schema import Report
+from tetkik.rules.draft_state import DraftState
 from tetkik.rules.judging import read_labels, stated_labels
-from tetkik.values import NORMAL_LABELS, Author, Draft, FindingsResult, Judgement
+from tetkik.values import NORMAL_LABELS, Difference
 
 
 class BlockerKind(StrEnum):
@@ -66,29 +62,37 @@ class NotReady(Conflict):
             )
 
 
-def blockers_of(
-    tx: Transaction,
-    row: Report,
-    draft: Draft,
-    result: FindingsResult | None,
-    judged: Mapping[str, Judgement],
-) -> tuple[Blocker, ...]:
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """The findings of the model that wait for a judgement, and the draft of which that holds."""
+
+    state: DraftState
+    unjudged: tuple[str, ...]
+
+    @classmethod
+    def of(cls, state: DraftState, known: Readiness | None = None) -> Readiness:
+        """Read the draft for it, unless it is the one of what is `known`."""
+        return known if known is not None and known.state == state else cls(state, _unjudged(state))
+
+
+def blockers_of(readiness: Readiness, differences: Sequence[Difference]) -> tuple[Blocker, ...]:
     """All that keeps a draft from being signed: whose image it is first, then findings, then sentences."""
-    found = [Blocker(BlockerKind.IDENTITY, difference=item) for item in unconfirmed(tx, row)]
-    found += [Blocker(BlockerKind.FINDING, label) for label in unjudged(draft, result, judged)]
+    found = [Blocker(BlockerKind.IDENTITY, difference=item) for item in differences]
+    found += [Blocker(BlockerKind.FINDING, label) for label in readiness.unjudged]
     found += [
         Blocker(BlockerKind.MARK, sentence=place)
-        for place, item in enumerate(draft.sentences)
+        for place, item in enumerate(readiness.state.draft.sentences)
         if any(mark.decision is None for mark in item.marks)
     ]
     return tuple(found)
 
 
-def unjudged(draft: Draft, result: FindingsResult | None, judged: Mapping[str, Judgement]) -> tuple[str, ...]:
-    """The findings of the model that wait for a judgement: asserted for drafts, or stated by the report.
+def _unjudged(state: DraftState) -> tuple[str, ...]:
+    """Findings that are asserted for drafts, or stated by the report, and not judged.
 
     A verdict on the whole image, *normal*, is no finding in it.
     """
+    draft, result, judged = state.draft, state.material.result, state.judged
     wanted = {
         item.label: item.asserted
         for item in (result.findings if result is not None and result.suitable else ())
@@ -98,20 +102,10 @@ def unjudged(draft: Draft, result: FindingsResult | None, judged: Mapping[str, J
         return ()
     stated = {label for item in draft.sentences for label in stated_labels(item) if item.certainty}
     if not wanted.keys() <= stated | {label for label, asserted in wanted.items() if asserted}:
-        own = (item.text for item in draft.sentences if item.author in (Author.PERSON, Author.EDITED))
-        stated |= computed(_labels_in, tuple(own), draft.language)
+        own = (item.text for item in draft.sentences if item.by_person)
+        stated |= _labels_in(own, draft.language)
     return tuple(label for label, asserted in wanted.items() if asserted or label in stated)
 
 
-def _labels_in(texts: Sequence[str], language: Language) -> set[str]:
+def _labels_in(texts: Iterable[str], language: Language) -> set[str]:
     return set().union(*(read_labels(text, language) for text in texts))
-
-
-def unconfirmed(tx: Transaction, row: Report) -> tuple[Difference, ...]:
-    """Where the file of the image that stands for the study contradicts the record, and nobody allowed it.
-
-    Each further file was compared when it came; one that differs gets in only by somebody's word.
-    """
-    known = images.load_metadata(tx, images.load_image(tx, row.image_id))
-    differs = compare_with_patient(tx, row.patient_id, known.identity)
-    return tuple(item for item in differs if item.trait not in known.confirmed)

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from tetkik.language import Language, Sentence
-from tetkik.records.reports.report_inputs import Material
-from tetkik.records.reports.slow_work import computed
 from tetkik.report.facts import Facts, facts_of
 from tetkik.report.grounding import check_draft, check_own
 from tetkik.report.labeler import Context, Polarity, read_report
+from tetkik.rules.draft_state import DraftState, Material
 from tetkik.values import (
     Author,
     Basis,
@@ -62,18 +61,44 @@ def authored(material: Material, draft: Draft) -> Draft:
     return replace(draft, sentences=sentences)
 
 
-def checked(material: Material, content: ReportContent, judged: Judged) -> ReportContent:
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """Everything that the marks of a draft rest on."""
+
+    draft: Draft
+    material: Material
+    judged: Judged
+    measured: tuple[str, ...]
+    """How a sentence may say what a person measured in the image."""
+
+    @classmethod
+    def of(cls, state: DraftState) -> Grounds:
+        measured = {words for item in state.working.content.measurements for words in sayings(item)}
+        return cls(state.draft, state.material, state.judged, tuple(sorted(measured)))
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """A draft with its marks and hints, and what they rest on."""
+
+    grounds: Grounds
+    draft: Draft
+
+
+def checked(state: DraftState, known: Sequence[Assessment] = ()) -> ReportContent:
     """The content with its marks and hints; what a person decided about a mark of the same words stays.
 
-    A sentence may say what a person measured in the image.
+    Reading the sentences takes its time: where it is `known` what comes of just these grounds, that is it.
     """
-    measured = {words for item in content.measurements for words in sayings(item)}
-    given = (material, content.draft, tuple(sorted(measured)), dict(judged))
-    return replace(content, draft=computed(_checked, *given))
+    grounds = Grounds.of(state)
+    found = next((item for item in known if item.grounds == grounds), None) or assess(grounds)
+    return replace(state.working.content, draft=found.draft)
 
 
-def _checked(material: Material, draft: Draft, measured: Sequence[str], judged: Judged) -> Draft:
-    draft = authored(material, draft)
+def assess(grounds: Grounds) -> Assessment:
+    """Read every sentence of a draft and compare it with the facts."""
+    material, judged, measured = grounds.material, grounds.judged, grounds.measured
+    draft = authored(material, grounds.draft)
     facts = _facts(material, judged, draft.evidence)
     own = _judged_facts(material, judged, draft.evidence)
     sentences = []
@@ -85,7 +110,7 @@ def _checked(material: Material, draft: Draft, measured: Sequence[str], judged: 
             sentences += check_draft(replace(draft, sentences=(item,)), facts, measured).sentences
         else:
             sentences.append(item)
-    return replace(draft, sentences=tuple(sentences))
+    return Assessment(grounds, replace(draft, sentences=tuple(sentences)))
 
 
 def _hints(
