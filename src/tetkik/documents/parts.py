@@ -90,8 +90,8 @@ def statements(document: ReportDocument) -> tuple[Statement, ...]:
     judged = {item.label: item.judgement for item in document.judgements}
     findings = () if document.result is None else document.result.findings
     known = {item.label: item if item.assessed else None for item in findings}
-    said = _said(document.draft) if document.signature is not None else {}
-    added = [label for label in dict.fromkeys((*judged, *said)) if label not in known]
+    polarities = _text_polarities(document.draft) if document.signature is not None else {}
+    added = [label for label in dict.fromkeys((*judged, *polarities)) if label not in known]
     added.sort(key=lambda label: FINDING_LABELS.index(label) if label in FINDING_LABELS else -1)
     stated = []
     for label in (*known, *added):
@@ -99,7 +99,7 @@ def statements(document: ReportDocument) -> tuple[Statement, ...]:
         present = _present(finding, judgement)
         side = _side(document, label)
         if document.signature is not None:
-            polarity, side = said.get(label, (None, None))
+            polarity, side = polarities.get(label, (None, None))
             present = _present_by(polarity, present if label in judged else None)
             judgement = _judgement_by(finding, present)
         if present is not None:
@@ -130,12 +130,12 @@ _WEIGHT = (Polarity.ABSENT, Polarity.UNCERTAIN, Polarity.PRESENT)
 _LEANS = MappingProxyType({BasisKind.FINDING: Polarity.PRESENT, BasisKind.ABSENCE: Polarity.ABSENT})
 
 
-def _said(draft: Draft) -> dict[str, tuple[Polarity, Side | None]]:
+def _text_polarities(draft: Draft) -> dict[str, tuple[Polarity, Side | None]]:
     """What the sentences of a report say of each label, and its side: what is stated first.
 
     A label that only one model has is known by what its sentence leans on.
     """
-    said: dict[str, tuple[Polarity, Side | None]] = {}
+    polarities: dict[str, tuple[Polarity, Side | None]] = {}
     for sentence in (*draft.section(Section.FINDINGS), *draft.section(Section.IMPRESSION)):
         read = [
             (item.label, item.polarity, item.side)
@@ -149,17 +149,17 @@ def _said(draft: Draft) -> dict[str, tuple[Polarity, Side | None]]:
             if basis.id in sentence.evidence and basis.kind in _LEANS and basis.key not in REGISTRY
         ]
         for label, polarity, side in read:
-            before, known = said.get(label, (polarity, side))
+            before, known = polarities.get(label, (polarity, side))
             stronger = max(before, polarity, key=_WEIGHT.index)
-            said[label] = stronger, known or side if stronger is before else side
-    return said
+            polarities[label] = stronger, known or side if stronger is before else side
+    return polarities
 
 
-def _present_by(said: Polarity | None, judged: bool | None) -> bool | None:
+def _present_by(polarity: Polarity | None, judged: bool | None) -> bool | None:
     """Whether a signed report says that a label is there; of a doubt its radiologist's judgement decides."""
-    if said is Polarity.PRESENT or (said is Polarity.UNCERTAIN and judged):
+    if polarity is Polarity.PRESENT or (polarity is Polarity.UNCERTAIN and judged):
         return True
-    return False if said is Polarity.ABSENT and judged is not None else None
+    return False if polarity is Polarity.ABSENT and judged is not None else None
 
 
 def _judgement_by(finding: Finding | None, present: bool | None) -> Judgement:

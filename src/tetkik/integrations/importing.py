@@ -47,8 +47,8 @@ from tetkik.settings import Settings, cores
 from tetkik.values.access import SYSTEM
 from tetkik.values.radiograph import Identity
 from tetkik.values.states import ReceivedFileState, ReceivedState
-from tetkik.workflow.image_intake import NO_MODEL, IncomingImage
-from tetkik.workflow.malware_scanner import ScannerSilent, scan
+from tetkik.workflow.image_intake import NO_MODEL, IncomingImage, screen
+from tetkik.workflow.malware_scanner import ScannerSilent
 
 # When a study is complete: DICOM does not say so, but its source may know how many images it has.
 
@@ -535,8 +535,7 @@ class Importer:
         peer = self._configuration.peer(study.peer)
         try:
             content = file.open()
-            if scanner := self._settings.upload_scanner:
-                scan(scanner, content, _NAME)
+            screen(self._settings, content, _NAME)
             header = self._header(content, peer)
             image = self._readers.read(content, _NAME)
         except (InputError, RecordsError) as fault:

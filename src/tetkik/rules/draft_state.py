@@ -102,4 +102,6 @@ class DraftState:
     def with_judgements(self, judgements: Iterable[tuple[str, Judgement | None]]) -> DraftState:
         """The same after findings were judged; None takes a judgement back."""
         judged = {**self.judged, **dict(judgements)}
-        return replace(self, judged={label: said for label, said in judged.items() if said is not None})
+        return replace(
+            self, judged={label: verdict for label, verdict in judged.items() if verdict is not None}
+        )

@@ -12,14 +12,31 @@ from tetkik.records.cases.patients import ReservedPatient
 from tetkik.records.database import Transaction
 from tetkik.records.files import StoredFile
 from tetkik.records.images import images, jobs
-from tetkik.records.images.images import AddedImage, DerivedImageKind, ImageMetadata
+from tetkik.records.images.images import AddedImage, DerivedImageKind, ImageMetadata, UploadQuota
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.people.access import load_visible_case
+from tetkik.settings import Settings
 from tetkik.values import CaseState, Priority, Radiograph
 from tetkik.workflow.images import preview_of
+from tetkik.workflow.malware_scanner import scan
 
 NO_MODEL = "none"
 """Instead of a model: a person reads the image without one."""
+
+
+def screen(settings: Settings, content: bytes, name: str) -> None:
+    """Have a file looked at before anything is made of it, where the hospital has a scanner."""
+    if settings.upload_scanner:
+        scan(settings.upload_scanner, content, name)
+
+
+def admit(tx: Transaction, settings: Settings, size: int) -> None:
+    """Refuse a file that goes beyond what a person may bring in a day, whatever it is kept as.
+
+    In a transaction that keeps it, after `images.lock_uploads`.
+    """
+    most = UploadQuota(settings.upload_files_per_day, settings.upload_bytes_per_day)
+    images.check_quota(tx, most, UploadQuota(1, size))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 from typing import Any
 
 import pytest
@@ -55,6 +56,19 @@ def test_every_answer_has_security_headers(tmp_path):
             assert len(headers["x-request-id"]) == 26
             assert "server" not in headers
     assert "unsafe" not in POLICY
+
+
+@pytest.mark.attack
+def test_no_json_is_kept_by_browsers(tmp_path):
+    app_context = make_context(tmp_path)
+    with served(app_context) as client:
+        sign_in(client, app_context, Role.ADMINISTRATOR)
+        paths = client.app.openapi()["paths"].items()  # type: ignore[attr-defined]
+        read = [path for path, methods in paths if "get" in methods and "events" not in path]
+        asked = [client.get(re.sub(r"{\w+}", "01m896a0wd76723k7hjjn0aj5g", path)) for path in read]
+        told = [answer for answer in asked if "json" in answer.headers["content-type"]]
+        assert len(told) > 40
+        assert {answer.headers["cache-control"] for answer in told} == {"no-store"}
 
 
 def test_pages_are_not_kept_by_browsers(tmp_path):

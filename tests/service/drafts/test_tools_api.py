@@ -141,6 +141,19 @@ def test_what_is_shown_goes_out_and_comes_in_as_a_presentation_state(client, app
     assert refused.status_code == 422 and "grey DICOM image" in refused.text
 
 
+@pytest.mark.attack
+@pytest.mark.parametrize("role", [Role.CLINICIAN, Role.TECHNICIAN])
+def test_who_may_read_no_draft_gets_nothing_of_it_in_a_presentation_state(
+    client, app_context, image, draft, role
+):
+    arrow = {"kind": "arrow", "image_id": image, "points": [[10, 10], [60, 60]], "label": "Nodül"}
+    client.post(f"{API}/drafts/{draft}/measurements", json=arrow, headers={"If-Match": '"1"'})
+    sign_in(client, app_context, role, departments=("*",))
+    made = client.post(f"{API}/images/{image}/presentation-state", json={"report_id": draft})
+    assert made.status_code == 403 and "Nod" not in made.text
+    assert client.post(f"{API}/images/{image}/presentation-state", json={}).status_code == 200
+
+
 def test_the_tags_of_a_file_are_listed_escaped_and_audited(client, app_context, image):
     page = client.get(f"/images/{image}/tags")
     assert page.status_code == 200

@@ -358,7 +358,7 @@ def test_what_a_person_may_upload_in_a_day_holds_over_restarts(tmp_path):
         client.headers["X-CSRF-Token"] = csrf
         kept = list(app_context.records.files.storage.names())
         refused = client.post(UPLOAD, content=film(5), headers={"Accept-Language": "en"})
-        assert refused.status_code == 429 and "2 images in 24 hours" in refused.json()["detail"]
+        assert refused.status_code == 429 and "2 files in 24 hours" in refused.json()["detail"]
         assert client.post(UPLOAD, content=film(0)).status_code == 201, "it is there already"
         assert count(app_context, Image) == 2 and list(app_context.records.files.storage.names()) == kept
         sign_in(client, app_context, Role.TECHNICIAN)
@@ -371,16 +371,23 @@ def test_nothing_is_kept_that_the_scanner_has_not_passed(tmp_path):
         app_context = make_context(tmp_path, upload_scanner=scanner)
         with served(app_context) as client:
             sign_in(client, app_context, Role.TECHNICIAN)
-            assert client.post(UPLOAD, content=film(0)).status_code == 201
+            first = client.post(UPLOAD, content=film(0))
+            assert first.status_code == 201
             bad = film(1) + EICAR
             refused = client.post(
                 UPLOAD, content=bad, headers={"X-File-Name": "b.dcm", "Accept-Language": "en"}
             )
             assert refused.status_code == 422 and "Eicar-Signature in b.dcm" in refused.json()["detail"]
+            own = f"{UPLOAD}/{first.json()['image']['id']}"
+            state = client.post(f"{own}/presentation-state", json={}).content + EICAR
+            for place in (UPLOAD, f"{own}/presentation-states"):
+                refused = client.post(place, content=state, headers={"Accept-Language": "en"})
+                assert refused.status_code == 422 and "Eicar-Signature" in refused.json()["detail"]
+            assert scanned.count(state) == 2
             archive = zipped([("a", film(1)), ("b", bad)])
             lines = client.post(f"{UPLOAD}/archive", content=archive).text.splitlines()[1:]
             assert [json.loads(line)["status"] for line in lines] == [201, 422]
-            assert scanned == [film(0), bad, film(1), bad]
+            assert scanned == [film(0), bad, state, state, film(1), bad]
     with served(app_context) as client:  # the scanner is gone
         sign_in(client, app_context, Role.TECHNICIAN)
         assert client.post(UPLOAD, content=film(5)).status_code == 503

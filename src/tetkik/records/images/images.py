@@ -47,12 +47,15 @@ class UploadQuota:
 
 
 def measure_usage(tx: Transaction) -> UploadQuota:
-    """What the actor has uploaded in the last 24 hours; a file that was there before counts once."""
-    found = select(func.count(), func.coalesce(func.sum(Image.size), 0)).where(
-        Image.created_by == tx.actor.user_id, Image.created_at > tx.now - _DAY
-    )
-    files, size = tx.session.execute(found).one()
-    return UploadQuota(files, int(size))
+    """What the actor has uploaded in the last 24 hours, as images or beside them; a file counts once."""
+    files, size = 0, 0
+    for row in (Image, Blob):
+        found = select(func.count(), func.coalesce(func.sum(row.size), 0)).where(
+            row.created_by == tx.actor.user_id, row.created_at > tx.now - _DAY
+        )
+        count, bytes_ = tx.session.execute(found).one()
+        files, size = files + count, size + int(bytes_)
+    return UploadQuota(files, size)
 
 
 def check_quota(tx: Transaction, most: UploadQuota, more: UploadQuota) -> None:
@@ -62,7 +65,7 @@ def check_quota(tx: Transaction, most: UploadQuota, more: UploadQuota) -> None:
     now = measure_usage(tx)
     if now.files + more.files > most.files:
         raise TooManyRequests(
-            "You have uploaded {files} images in 24 hours, as many as one person may; go on later, or ask "
+            "You have uploaded {files} files in 24 hours, as many as one person may; go on later, or ask "
             "for the setting upload_files_per_day to be raised.",
             files=now.files,
         )

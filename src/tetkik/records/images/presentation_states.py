@@ -59,7 +59,7 @@ def _states_of(image: StoredImage) -> Select[Blob]:
 
 def _add_row(tx: Transaction, image: StoredImage, file: StoredFile, label: str, at: datetime) -> None:
     blob = Blob(id=new_id(), patient_id=image.patient_id, image_id=image.id, kind=_KIND, label=label)
-    blob.file, blob.size, blob.created_at = file.name, file.size, at
+    blob.file, blob.size, blob.created_at, blob.created_by = file.name, file.size, at, tx.actor.user_id
     tx.session.add(blob)
     tx.session.flush()
 

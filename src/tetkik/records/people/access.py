@@ -98,6 +98,12 @@ def find_case(tx: Transaction, case_id: str) -> Case:
     return tx.find(Case, case_id, NotFound("There is no such case; look for it in the worklist."))
 
 
+def require(tx: Transaction, permission: Permission) -> None:
+    """Hold that the actor may do this, below every route; the program itself may."""
+    if tx.actor.user_id is not None and not tx.actor.may(permission):
+        raise Forbidden("Your role does not allow this ({permission}).", permission=permission)
+
+
 def load_visible_case(tx: Transaction, case_id: str) -> Case:
     """The row of a case that the actor may open."""
     case = find_case(tx, case_id)

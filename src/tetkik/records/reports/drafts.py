@@ -59,6 +59,7 @@ from tetkik.values import (
     FindingsResult,
     Identity,
     ImageTags,
+    Permission,
     ReportContent,
     ReportDocument,
     ReportInput,
@@ -236,7 +237,8 @@ def report_of_image(tx: Transaction, image_id: str) -> str | None:
 
 
 def draft_of(tx: Transaction, report_id: str) -> WorkingDraft:
-    """The draft of a report as it stands."""
+    """The draft of a report as it stands; `Forbidden` for whoever may read no draft, whatever route asks."""
+    access.require(tx, Permission.DRAFT_READ)
     row = row_of(tx, report_id)
     return view_of(tx, row, state_of(tx, row))
 

@@ -30,7 +30,7 @@ from tetkik.records.schema.cases import Case, Image, Patient
 from tetkik.records.schema.models import Run
 from tetkik.records.schema.reports import FindingReview, Report, ReportVersion
 from tetkik.records.serialization import to_csv
-from tetkik.values.access import SYSTEM
+from tetkik.values.access import SYSTEM, Permission
 from tetkik.values.finding_labels import FINDING_LABELS
 from tetkik.values.radiograph import FileFormat
 from tetkik.values.report import Section
@@ -115,7 +115,7 @@ def read_signed_page(
 
 
 def _study(tx: Transaction, report: Report, signed_at: datetime) -> SignedStudy:
-    document = version_of(tx, report.id, pictures=False).document
+    document = version_of(tx, report.id, pictures=False, by=Permission.FEEDBACK_EXPORT).document
     sentences = (item.text for part in _SECTIONS for item in document.draft.section(part))
     images = list_study_images(tx, report.study_id)
     return SignedStudy(

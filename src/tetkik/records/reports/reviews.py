@@ -92,9 +92,9 @@ def recheck(tx: Transaction, report_id: str, known: Sequence[Assessment] = ()) -
 
 
 def compared_anew(
-    tx: Transaction, row: Report, said: Mapping[str, Judgement], *, lock: bool = False
+    tx: Transaction, row: Report, judged_now: Mapping[str, Judgement], *, lock: bool = False
 ) -> Iterator[tuple[Report, DraftState]]:
-    """Drafts that compare with the image of a report, each with what people `said` of that image.
+    """Drafts that compare with the image of a report, each with what people judged of that image.
 
     They are about later images of the same patient, in the order in which the images came.
     """
@@ -114,7 +114,7 @@ def compared_anew(
         compared = _compared_with(tx, row, material.prior)
         if compared is None or working is None:
             continue
-        prior = as_judged(compared, said)
+        prior = as_judged(compared, judged_now)
         if prior != material.prior:
             state = DraftState(working, replace(material, prior=prior), judged(tx, later.id))
             yield later, state

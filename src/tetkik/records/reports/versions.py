@@ -100,9 +100,15 @@ def versions_of(tx: Transaction, report_id: str) -> tuple[VersionInfo, ...]:
 
 
 def version_of(
-    tx: Transaction, report_id: str, number: int | None = None, *, pictures: bool = True
+    tx: Transaction,
+    report_id: str,
+    number: int | None = None,
+    *,
+    pictures: bool = True,
+    by: Permission = Permission.REPORT_READ,
 ) -> SignedVersion:
-    """A version as it was signed; None is the last one."""
+    """A version as it was signed; None is the last one. `Forbidden` without the permission, whoever asks."""
+    access.require(tx, by)
     row = row_of(tx, report_id)
     version, signature = signed_rows(tx, report_id, number or row.version)
     sealed = _unsealed(tx, version, signature)

@@ -255,7 +255,7 @@ class Image(Identified, Made, Base):
     __table_args__ = (UniqueConstraint("case_id", "file"), Index(None, "created_by", "created_at"))
 
 
-class Blob(Identified, Base):
+class Blob(Identified, Made, Base):
     """A sealed file beside the images: a heatmap, a preview, a presentation state."""
 
     __tablename__ = "blobs"
@@ -268,7 +268,6 @@ class Blob(Identified, Base):
     file: Mapped[str] = mapped_column(String(64))
     size: Mapped[int]
     """Bytes of the file as it came."""
-    created_at: Mapped[datetime] = mapped_column(Moment)
 
     __table_args__ = (UniqueConstraint("image_id", "kind", "label"),)
 

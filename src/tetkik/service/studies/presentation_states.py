@@ -42,6 +42,7 @@ from tetkik.service.studies.images import (
 )
 from tetkik.values.measurement import Measurement
 from tetkik.values.presentation import Presentation
+from tetkik.workflow.image_intake import admit, screen
 from tetkik.workflow.reports import hospital_of
 
 
@@ -49,7 +50,9 @@ def keep_presentation_state(
     ctx: RequestContext, decoder: ImageDecoder, file: IncomingFile, case_id: str | None = None
 ) -> UploadShape:
     """Keep it; `UploadShape.image` is the image that it is about. Without a case its study finds one."""
-    state = decoder.state(file.content, file.name or "file")
+    name = file.name or "file"
+    screen(ctx.settings, file.content, name)
+    state = decoder.state(file.content, name)
     with ctx.write() as tx:
         if case_id is None:
             sha256 = hashlib.sha256(file.content).hexdigest()
@@ -64,6 +67,8 @@ def keep_presentation_state(
         case = load_visible_case(tx, case_id)
         if identity_comparison.compare_with_patient(tx, found.patient_id, state.identity):
             raise Conflict("This presentation state names another patient than the image; compare the two.")
+        images.lock_uploads(tx)
+        admit(tx, ctx.settings, len(file.content))
         fresh = presentation_states.add_state(tx, images.load_visible_image(tx, found.id), file.content)
         shape = ImageShape.of(tx, found, ctx.language)
     return UploadShape(image=shape, fresh=fresh, case_number=case.number, case_opened=False, differs=[])

@@ -20,7 +20,6 @@ from tetkik.records.cases import cases, identity_comparison, patients, transfers
 from tetkik.records.cases.patients import ReservedPatient
 from tetkik.records.database import Transaction
 from tetkik.records.images import images, jobs, received_decisions
-from tetkik.records.images.images import UploadQuota
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.images.received_decisions import Destination
 from tetkik.records.people.access import load_visible_case
@@ -38,8 +37,7 @@ from tetkik.service.studies.presentation_states import keep_presentation_state
 from tetkik.values.access import Actor, Permission
 from tetkik.values.radiograph import Difference, Radiograph
 from tetkik.values.states import Priority
-from tetkik.workflow.image_intake import IncomingImage, StoredFiles
-from tetkik.workflow.malware_scanner import scan
+from tetkik.workflow.image_intake import IncomingImage, StoredFiles, admit, screen
 
 
 class OtherPatient(Conflict):
@@ -102,8 +100,7 @@ class Upload:
                 transfers.require_not_moved(tx, self.case_id)
         # The name goes into an error that the sender sees, and no further.
         name = self.file.name or "image"
-        if scanner := self.context.settings.upload_scanner:
-            scan(scanner, self.file.content, name)
+        screen(self.context.settings, self.file.content, name)
         image = self.decoder.decode(self.file.content, name)
         self._incoming = IncomingImage(self.file.content, image, self.file.name)
         _ = self._incoming.preview  # before anybody waits for a transaction
@@ -158,9 +155,7 @@ class Upload:
             and images.has_file(tx, home.case_id, home.patient_id, self.sha256)
         ):
             return
-        most = self.context.settings
-        allowed = UploadQuota(most.upload_files_per_day, most.upload_bytes_per_day)
-        images.check_quota(tx, allowed, UploadQuota(1, len(self.file.content)))
+        admit(tx, self.context.settings, len(self.file.content))
 
     def _compare(self, tx: Transaction, patient_id: str) -> tuple[Difference, ...]:
         differs = identity_comparison.compare_with_patient(tx, patient_id, self._image.identity)

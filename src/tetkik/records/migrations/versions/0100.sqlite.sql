@@ -642,11 +642,13 @@ CREATE TABLE blobs (
     file VARCHAR(64) NOT NULL,
     size INTEGER NOT NULL,
     created_at DATETIME NOT NULL,
+    created_by VARCHAR(26),
     id VARCHAR(26) NOT NULL,
     CONSTRAINT pk_blobs PRIMARY KEY (id),
     CONSTRAINT uq_blobs_image_id_kind_label UNIQUE (image_id, kind, label),
     CONSTRAINT fk_blobs_patient_id FOREIGN KEY(patient_id) REFERENCES patients (id),
-    CONSTRAINT fk_blobs_image_id FOREIGN KEY(image_id) REFERENCES images (id)
+    CONSTRAINT fk_blobs_image_id FOREIGN KEY(image_id) REFERENCES images (id),
+    CONSTRAINT fk_blobs_created_by FOREIGN KEY(created_by) REFERENCES users (id)
 );
 
 CREATE INDEX ix_blobs_image_id ON blobs (image_id);

@@ -161,6 +161,8 @@ class HeadersMiddleware:
                     RequestHeaders(scope=scope)
                 ):
                     headers["Cache-Control"] = "no-store"
+                if _kind(headers).endswith("json"):  # what it says of patients is for now alone
+                    headers.setdefault("Cache-Control", "no-store")
                 if scope["path"].startswith(f"{_API}/") and _is_json(headers):
                     headers.setdefault("Content-Disposition", 'attachment; filename="api.json"')
                 if status == 429 and "retry_after" in state:
@@ -189,8 +191,11 @@ class HeadersMiddleware:
 
 def _is_json(headers: MutableHeaders) -> bool:
     """Whether a browser that is led to such an answer shall keep it as a file (OWASP ASVS 4.0.3, 14.4.2)."""
-    kind = headers.get("content-type", "").partition(";")[0]
-    return kind in ("application/json", "application/problem+json")
+    return _kind(headers) in ("application/json", "application/problem+json")
+
+
+def _kind(headers: MutableHeaders) -> str:
+    return headers.get("content-type", "").partition(";")[0]
 
 
 def template_of(scope: Scope) -> str:
