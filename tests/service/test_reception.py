@@ -51,7 +51,7 @@ def counted(app_context, table):
 
 
 def opened(client, **form):
-    answer = client.post("/reception", data={"once": new_id(), "unknown": "true"} | form)
+    answer = client.post("/reception", data={"once": new_id(), "unknown": "true", "another": "true"} | form)
     assert answer.status_code == 303, answer.text
     found = re.fullmatch(r"/cases/(\w+)\?opened", answer.headers["location"])
     assert found is not None
@@ -61,6 +61,23 @@ def opened(client, **form):
 def view(app_context, case_id):
     with app_context.records.read() as tx:
         return cases.load_case(tx, case_id, audit=False)
+
+
+def test_the_desk_is_asked_before_a_second_patient_of_one_name_and_birth_date(desk, app_context):
+    typed = {"name": "Işıl Çağlı", "birth_date": "14.05.1968", "sex": "F"}
+    headers, before = {"Accept-Language": "en"}, counted(app_context, Case)
+    form = typed | {"once": new_id(), "number": "H-7101"}
+    first, again = desk.post("/reception", data=form), desk.post("/reception", data=form)
+    assert first.status_code == again.status_code == 303  # sent twice, it is one form
+    same = typed | {"once": new_id(), "name": "CAGLI isil", "number": "H-7102"}
+    asked = desk.post("/reception", data=same, headers=headers)
+    assert asked.status_code == 409 and "Somebody of this name and birth date is known" in asked.text
+    assert "H-7101" in asked.text and 'name="another"' in asked.text  # who it is, and in what they differ
+    assert counted(app_context, Case) == before + 1
+    for other in ({"birth_date": "15.05.1968"}, {"another": "true"}, {"name": "Işıl Çağlı Kaya"}):
+        opened = desk.post("/reception", data=same | other | {"once": new_id(), "number": new_id()[:10]})
+        assert opened.status_code == 303, other
+    assert counted(app_context, Case) == before + 4
 
 
 def test_live_triage_answers_and_keeps_nothing(desk, app_context):

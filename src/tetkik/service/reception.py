@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -286,6 +287,7 @@ class CaseForm(TypedPerson, TypedUrgency):
     unknown: bool = Field(default=False, description="Nobody knows who the patient is.")
     question: str = Field(default="", max_length=20_000, repr=False)
     restricted: bool = False
+    another: bool = Field(default=False, description="Not one of those of the same name and birth date.")
 
     @field_validator("complaint", "question")
     @classmethod
@@ -346,12 +348,24 @@ def open_case(
     try:
         wanted = _wanted(ctx, typed)
         form = IdempotentRequest(typed.once or None, typed.digest())
-        opened = form.run(ctx.records, ctx.actor, lambda tx: _Opened(case_id=cases.admit(tx, wanted))).value(
-            _Opened
-        )
+        opened = form.run(ctx.records, ctx.actor, lambda tx: _admitted(tx, wanted, typed)).value(_Opened)
     except (InputError, Conflict) as error:
         return _page(ctx, typed, error)
     return RedirectResponse(f"/cases/{opened.case_id}?opened", 303)
+
+
+class Namesakes(Conflict):
+    """A new patient has the name and the birth date of others: the desk says whether it is one of them."""
+
+
+def _admitted(tx: Transaction, wanted: Admission, typed: CaseForm) -> _Opened:
+    new = wanted.person if not typed.another else None
+    if new is not None and patients.find_namesakes(tx, new) and not patients.find_by_number(tx, new):
+        raise Namesakes(
+            "Somebody of this name and birth date is known; choose that patient, or say that this is "
+            "another person."
+        ).at("words")
+    return _Opened(case_id=cases.admit(tx, wanted))
 
 
 def _wanted(ctx: RequestContext, typed: CaseForm) -> Admission:
@@ -385,6 +399,7 @@ def _page(ctx: RequestContext, typed: CaseForm, error: TetkikError | None = None
         matches=matches,
         departments=[(name, name) for name in departments(ctx.settings)],
         error=error,
+        namesakes=isinstance(error, Namesakes),
         field=error.field if error else "",
         fragment=False,
         words="",
@@ -398,6 +413,9 @@ def _alike(ctx: RequestContext, typed: CaseForm) -> tuple[Match, ...]:
     with ctx.write() as tx:
         chosen = (typed.patient_id,) if typed.patient_id else patients.find_by_number(tx, person)
         found = patients.load_matches(tx, chosen)
+        if not found:
+            with suppress(InputError):  # which the form shows already
+                found = patients.find_namesakes(tx, typed.person())
         if found:
             tx.audit(Action.PATIENT_SEARCHED, found=len(found))
     return found

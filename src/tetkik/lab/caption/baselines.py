@@ -146,7 +146,9 @@ def nearest_rows(
     They are read from the file `kept` where they were found before, whose name says of what; else all
     processes share the images, and `kept` is written where the disk lets them.
     """
-    (known,) = gathered(accelerator, [_read_rows(kept, judged, training)] * accelerator.is_main_process)
+    (known,) = gathered(
+        accelerator, [_read_rows(kept, judged, training)] if accelerator.is_main_process else []
+    )
     if known is not None:
         return known
     store, queries = (

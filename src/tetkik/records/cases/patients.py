@@ -279,6 +279,20 @@ def find_by_number(tx: Transaction, person: Person) -> tuple[str, ...]:
     return tuple(dict.fromkeys(survivors[patient_id] for patient_id in found))
 
 
+def find_namesakes(tx: Transaction, person: Person) -> tuple[Match, ...]:
+    """Patients of the same name, in whatever order and letters it is typed, and the same birth date."""
+    person = validate_person(person)
+    names = sorted(fold(person.name).split())
+    if not names or not person.birth_date:
+        return ()
+    found = load_matches(tx, tuple(find(tx, person.name)))
+    return tuple(
+        match
+        for match in found
+        if match.person.birth_date == person.birth_date and sorted(fold(match.person.name).split()) == names
+    )
+
+
 def same_issuer(one: Person, other: Person) -> bool:
     """Whether the numbers of two may be compared: of one issuer, as far as is known."""
     return not (one.issuer and other.issuer) or fold(one.issuer) == fold(other.issuer)
