@@ -282,10 +282,6 @@ export class Aids {
       form.reset();
       this.#shown();
     }
-    const now = answer.page.querySelector('[data-standing]');
     document.querySelector('[data-critical-now]')?.replaceChildren(...answer.page.body.children);
-    if (!(now instanceof HTMLElement)) return;
-    const kinds = { unreached: 'error', late: 'error', acknowledged: 'ok' };
-    tell(now.querySelector('[data-said]')?.textContent ?? '', kinds[now.dataset.standing] ?? 'warning');
   }
 }
