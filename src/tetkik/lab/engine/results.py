@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from tetkik.errors import DataError
-from tetkik.lab.engine.learned_rows import LearnedMatch
 from tetkik.lab.engine.options import LearnedTreatment
 from tetkik.language import Language, Sentence
 from tetkik.statistics.intervals import Bools, Interval, Ints
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+    from tetkik.lab.engine.learned_rows import LearnedMatch  # it reads pictures
 
 DataclassT = TypeVar("DataclassT", bound="DataclassInstance")
 SMALLEST = 30
