@@ -9,8 +9,6 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.conftest import edit_manifest
+from tests.full_disk import full_disk
 from tests.interrupting import stopped_at
 from tests.triage.sentences import invented
 from tetkik.bundle import bundle_id, open_bundle, write_manifest
@@ -66,18 +65,6 @@ def table(tmp_path: Path) -> Path:
             [("text", "label"), *zip(complaints.texts, complaints.labels, strict=True)]
         )
     return path
-
-
-@contextmanager
-def full_disk(room: int) -> Iterator[None]:
-    """No file can grow beyond `room` bytes."""
-    resource = pytest.importorskip("resource")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 # Tables

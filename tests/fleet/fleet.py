@@ -62,7 +62,7 @@ class Fleet:
         given = {"TETKIK_DATA_DIR": str(self._folder), "TETKIK_ALLOW_ROOT": "true", "TETKIK_THREADS": "1"}
         return subprocess.Popen(
             [sys.executable, "-m", "tetkik", "worker", "--health-file", str(health)],
-            env=os.environ | given | self.settings,
+            env=os.environ | given | self.settings | {"PYTHONDONTWRITEBYTECODE": "1"},  # `_fill_disk`
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

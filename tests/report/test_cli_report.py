@@ -12,7 +12,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from tests.cli.test_bad_input import full_disk
+from tests.full_disk import full_disk
 from tests.report.commands import answer, draft, flat, one_sentence, run, words_of
 from tests.report.model_server import model_server
 from tetkik.settings import settings

@@ -363,7 +363,8 @@ def test_a_site_that_is_down_is_left_alone(tmp_path: Path) -> None:
 @POSIX
 def test_a_full_disk_is_one_sentence_and_leaves_whole_lines(tmp_path: Path) -> None:
     table = description(sections={"goz": "Göz Hastalıkları"})
-    small = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))"
+    limited = "resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))"
+    small = f"import resource, sys; sys.dont_write_bytecode = True; {limited}"
     with server.MisbehavingSite() as elsewhere, server.on_list_pages(elsewhere.url) as site:
         full = run(site, tmp_path, table=table, prelude=small)
         assert full.status == 1

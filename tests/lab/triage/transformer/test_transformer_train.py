@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.full_disk import full_disk
 from tetkik.bundle import ComplaintReference, read_reference, sha256_of
 from tetkik.errors import DataError, OutputError, TrainingError, UsageError
 from tetkik.lab.engine.checkpoint import WorkFolder
@@ -155,30 +156,16 @@ def test_ctrl_c_then_kill_then_resume_is_as_if_nothing_had_happened(bundle, comp
 
 
 def test_no_room_on_the_disk_is_one_sentence_and_leaves_nothing(complaints, options, tmp_path):
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
-    try:
-        with pytest.raises(OutputError, match="no room left"):
-            train_transformer(complaints, tmp_path / "tiny", options, silent)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with full_disk(50_000), pytest.raises(OutputError, match="no room left"):
+        train_transformer(complaints, tmp_path / "tiny", options, silent)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_checkpoint_that_does_not_fit_leaves_the_one_before(tmp_path):
-    import resource
-
     work = WorkFolder(tmp_path)
     work.save(b"weights", {}, {"step": 1, "best": None})
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
-    try:
-        with pytest.raises(OutputError):
-            work.save(b"0" * 100_000, {}, {"step": 2, "best": None})
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with full_disk(50_000), pytest.raises(OutputError):
+        work.save(b"0" * 100_000, {}, {"step": 2, "best": None})
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-00000001"]
 
 
