@@ -8,6 +8,7 @@ beside it, which waits as long as the others live.
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -92,7 +93,13 @@ def _others_live() -> Iterator[None]:
 
 @cache
 def _patient_group() -> Any:
-    """It lives as long as the process group of the training: until the process ends."""
+    """It lives as long as the process group of the training: until the process ends.
+
+    Both are taken down before the interpreter is: threads of theirs that are left to it can abort the
+    process, and torchrun would report a training that was through as failed.
+    """
     import torch.distributed as dist
 
-    return dist.new_group(backend="gloo", timeout=_LONGEST)
+    group = dist.new_group(backend="gloo", timeout=_LONGEST)
+    atexit.register(dist.destroy_process_group)
+    return group
