@@ -177,7 +177,7 @@ def test_normality_beside_something_that_is_there_is_said_only_in_a_draft_where_
 def test_a_signed_report_codes_what_its_sentences_say_whoever_judged_what():
     report = judged(language=Language.TR)
     texts = {
-        "Sağda plevral efüzyon izlendi.": (True, Judgement.ACCEPTED, Side.RIGHT),  # rejected, then written
+        "Sağda plevral efüzyon izlendi.": (True, Judgement.ADDED, Side.RIGHT),  # rejected, then written
         "Plevral efüzyon ekarte edilemez.": None,  # a doubt about what was rejected is neither
         "Kalp büyüklüğü normaldir.": None,
     }

@@ -315,6 +315,21 @@ def test_whom_the_route_of_a_case_names_is_told_first(gateways, tmp_path):
     assert [path for path, *_ in http.requests] == ["/sms"]
 
 
+def test_a_file_that_is_spoilt_while_it_runs_leaves_the_contacts_and_the_pages_that_show_them(
+    gateways, tmp_path
+):
+    app_context, _, _ = gateways
+    contacts.check(app_context.settings)
+    case_id = made_case(
+        app_context.records, made_user(app_context.records, Role.RECEPTION), department="Dahiliye"
+    )
+    app_context.settings.critical_contacts.write_text("[[contact", "utf-8")
+    with served(app_context) as client:
+        sign_in(client, app_context, Role.RADIOLOGIST)
+        page = client.get(f"/cases/{case_id}")
+    assert page.status_code == 200 and "Dahiliye nöbetçisi" in page.text
+
+
 def test_a_route_that_names_no_contact_is_refused_at_the_start(tmp_path):
     with pytest.raises(SettingError, match="Kimse"):
         contacts.check(Settings(), ["Kimse"])

@@ -101,7 +101,7 @@ def statements(document: ReportDocument) -> tuple[Statement, ...]:
         if document.signature is not None:
             polarity, side = polarities.get(label, (None, None))
             present = _present_by(polarity, present if label in judged else None)
-            judgement = _judgement_by(finding, present)
+            judgement = _judgement_by(finding, judgement, present)
         if present is not None:
             side = side if present else None
             stated.append(Statement(label, present, judgement, finding, side))
@@ -133,7 +133,7 @@ _LEANS = MappingProxyType({BasisKind.FINDING: Polarity.PRESENT, BasisKind.ABSENC
 def _text_polarities(draft: Draft) -> dict[str, tuple[Polarity, Side | None]]:
     """What the sentences of a report say of each label, and its side: what is stated first.
 
-    A label that only one model has is known by what its sentence leans on.
+    A label that only one model has is known by the evidence of its sentences.
     """
     polarities: dict[str, tuple[Polarity, Side | None]] = {}
     for sentence in (*draft.section(Section.FINDINGS), *draft.section(Section.IMPRESSION)):
@@ -162,11 +162,11 @@ def _present_by(polarity: Polarity | None, judged: bool | None) -> bool | None:
     return False if polarity is Polarity.ABSENT and judged is not None else None
 
 
-def _judgement_by(finding: Finding | None, present: bool | None) -> Judgement:
-    """What a signed sentence makes of the model's answer."""
+def _judgement_by(finding: Finding | None, judged: Judgement | None, present: bool | None) -> Judgement:
+    """What a signed sentence makes of the model's answer; accepted is only what was."""
     positive = finding is not None and finding.positive
     if present:
-        return Judgement.ACCEPTED if positive else Judgement.ADDED
+        return Judgement.ACCEPTED if positive and judged is Judgement.ACCEPTED else Judgement.ADDED
     return Judgement.REJECTED if positive else Judgement.ACCEPTED
 
 

@@ -15,6 +15,7 @@ from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 import httpx
+import structlog
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from tetkik.choices import SmtpSecurity
@@ -69,7 +70,7 @@ def contacts_for(
 
     Before both come those whose names are in `first`.
     """
-    known = _read(settings.critical_contacts)
+    known = _last_known(settings.critical_contacts)
     named = [item for name in first for item in known if item.name == name]
     own = [item for item in known if department in item.departments]
     return tuple(dict.fromkeys((*named, *own, *(item for item in known if not item.departments))))
@@ -108,7 +109,7 @@ def check(settings: Settings, named: Iterable[str] = ()) -> None:
     `named` are the contacts that other files name.
     """
     minutes_of(settings)
-    known = _read(settings.critical_contacts)
+    known = _known[settings.critical_contacts] = _read(settings.critical_contacts)
     for name in sorted(set(named) - {contact.name for contact in known}):
         raise SettingError(
             "A route tells {name} of critical results, who is no contact; correct notify in {file}, or "
@@ -130,6 +131,22 @@ def check(settings: Settings, named: Iterable[str] = ()) -> None:
                 name=contact.name,
                 channel=contact.channel.value,
             )
+
+
+_log = structlog.get_logger()
+_known: dict[Path | None, tuple[Contact, ...]] = {}
+"""What was read last, by file."""
+
+
+def _last_known(file: Path | None) -> tuple[Contact, ...]:
+    """The contacts as the file has them now; while somebody has spoilt it, those that it had before."""
+    try:
+        _known[file] = _read(file)
+    except SettingError as fault:
+        if file not in _known:
+            raise
+        _log.error("contacts of critical results", template=fault.template)
+    return _known[file]
 
 
 def _read(file: Path | None) -> tuple[Contact, ...]:

@@ -10,9 +10,9 @@ from sqlalchemy import Connection, Engine, inspect, text
 
 from tetkik.errors import SettingError
 
-FIRST = NEWEST = "0100"
+FIRST = NEWEST = "0101"
 """The first and the last step of `records/migrations`; a database that stands at the last needs none."""
-WORKS_FROM = "0100"
+WORKS_FROM = "0101"
 """The step of the oldest program that goes on working on a database of this one: the steps after it only add.
 
 It is noted in the database, so that a service of the version before may be started again while others are

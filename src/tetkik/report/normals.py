@@ -54,15 +54,17 @@ class ImagedStudy:
     @property
     def examination(self) -> Examination | None:
         """Whose normal sentences hold for it; None where there are none."""
-        if View.PA in self.views:
-            return Examination.CHEST_PA
-        if View.AP in self.views:
-            return Examination.CHEST_AP
-        if View.LATERAL in self.views:
-            return Examination.CHEST_LATERAL
         if self.route is Route.BRAIN_MRI:
             return Examination.BRAIN_MRI if self.slices >= _WHOLE_BRAIN else Examination.BRAIN_SLICE
-        return Examination.CHEST if self.route is Route.CHEST else None
+        if self.route is not Route.CHEST:  # a hand has a PA film, too
+            return None
+        projections = {
+            View.PA: Examination.CHEST_PA,
+            View.AP: Examination.CHEST_AP,
+            View.LATERAL: Examination.CHEST_LATERAL,
+        }
+        known = (examination for view, examination in projections.items() if view in self.views)
+        return next(known, Examination.CHEST)
 
 
 @dataclass(frozen=True, slots=True)

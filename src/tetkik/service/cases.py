@@ -414,7 +414,8 @@ def _shown(
             held = case_contents.load_contents(tx, case_id)
             hears = ctx.actor.may(Permission.REPORT_READ)
             criticals = critical_results.results_of_case(tx, case_id) if hears else ()
-            contacts = contacts_of_case(ctx.settings, tx, case_id)
+            signs = ctx.actor.may(Permission.REPORT_SIGN)
+            contacts = contacts_of_case(ctx.settings, tx, case_id) if signs else ()
             until = access.open_until(tx, case_id) if case.by_glass else None
     except Forbidden:
         return locked(ctx, case_id)

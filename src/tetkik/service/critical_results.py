@@ -40,9 +40,9 @@ def listed(ctx: Signer) -> Response:
 
 @pages.get("/critical-results/waiting")
 def waiting(ctx: Hears) -> Response:
-    """Those that a ward is to acknowledge, above its reports."""
-    with ctx.write() as tx:
-        items = critical_results.list_results(tx, known=False)
+    """Those that a ward is to acknowledge, after something happened; the page has the audit entry."""
+    with ctx.read() as tx:
+        items = critical_results.list_results(tx, known=False, audit=False)
     return ctx.render("critical_results/waiting.html.jinja", waiting=items)
 
 

@@ -130,7 +130,7 @@ class WorklistQuery(BaseModel):
     finding: str | None = Field(
         default=None,
         pattern="^[A-Za-z0-9_-]{1,60}$",
-        description="A positive finding, as the model calls it.",
+        description="A finding that the model may state or a radiologist confirmed, as the model calls it.",
     )
     scope: Scope = Field(
         Scope.ALL,
@@ -228,7 +228,7 @@ def _begin(day: date, days: int = 0) -> datetime:
 
 
 class PositiveFinding(Shape):
-    """A positive finding of the newest run."""
+    """A finding that the newest run may state, or that was confirmed."""
 
     label: str = Field(description="As the model calls it.")
     probability: float | None = Field(description="Calibrated, from 0 to 1.")
@@ -300,8 +300,8 @@ class WorklistCase(Shape):
     prior: bool = Field(description="Whether the patient has images in an earlier case.")
     assignee: Assignee | None
     findings: list[PositiveFinding] = Field(
-        description="Positive ones, critical ones first; of a signed case those that its radiologist "
-        "confirmed, without a probability."
+        description="Those that the model may state, critical ones first; of a signed case those that its "
+        "radiologist confirmed, without a probability."
     )
     unsuitable: bool = Field(description="Whether the newest run refused an image.")
     waiting_since: datetime

@@ -146,7 +146,7 @@ class Priority(IntEnum):
     CRITICAL = 0
     """Seen at once: kırmızı, or a finding that cannot wait."""
     URGENT = 1
-    """Today: sarı, or a positive finding."""
+    """Today: sarı, or another finding that stands."""
     ROUTINE = 2
 
     @classmethod

@@ -122,7 +122,9 @@ def test_an_empty_report_becomes_a_normal_one_whole():
     [
         (ImagedStudy(Route.CHEST, frozenset({View.PA, View.LATERAL})), Examination.CHEST_PA, ()),
         (ImagedStudy(Route.CHEST, frozenset({View.AP})), Examination.CHEST_AP, ()),
-        (ImagedStudy(None, frozenset({View.LATERAL})), Examination.CHEST_LATERAL, ()),
+        (ImagedStudy(Route.CHEST, frozenset({View.LATERAL})), Examination.CHEST_LATERAL, ()),
+        (ImagedStudy(None, frozenset({View.PA})), None, ()),  # a hand
+        (ImagedStudy(None, frozenset({View.LATERAL})), None, ()),
         (ImagedStudy(Route.CHEST, frozenset({View.OTHER})), Examination.CHEST, ()),
         (ImagedStudy(Route.BRAIN_MRI, frozenset()), Examination.BRAIN_SLICE, ()),
         (

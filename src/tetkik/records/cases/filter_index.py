@@ -1,4 +1,4 @@
-"""The worklist's filter index (table `case_marks`): the positive findings and modalities of each case.
+"""The worklist's filter index (table `case_marks`): the findings that stand and the modalities of each case.
 
 Every function that stores an image or the answer of a model, judges a finding, or chooses a department
 refreshes it in the same transaction.
@@ -20,7 +20,7 @@ _JOINT = "|"
 
 
 def mark_of(label: str | None, modality: str | None, department: str | None) -> str:
-    """The mark of a case with this positive finding, an image of this modality, this department.
+    """The mark of a case with this finding, an image of this modality, this department.
 
     Any of them may be left out; whatever a filter asks for together is one mark, so that one walk along one
     index answers it.

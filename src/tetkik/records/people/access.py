@@ -98,9 +98,9 @@ def find_case(tx: Transaction, case_id: str) -> Case:
     return tx.find(Case, case_id, NotFound("There is no such case; look for it in the worklist."))
 
 
-def require(tx: Transaction, permission: Permission) -> None:
-    """Hold that the actor may do this, below every route; the program itself may."""
-    if tx.actor.user_id is not None and not tx.actor.may(permission):
+def require(tx: Transaction, permission: Permission, *, person: bool = False) -> None:
+    """Hold that the actor may do this, below every route; the program itself may what needs no `person`."""
+    if not tx.actor.may(permission) and (person or tx.actor.user_id is not None):
         raise Forbidden("Your role does not allow this ({permission}).", permission=permission)
 
 

@@ -25,6 +25,7 @@ from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.images import images
 from tetkik.records.images.images import StoredImage, load_image
+from tetkik.records.people import access
 from tetkik.records.reports import reviews, withdrawal_queries
 from tetkik.records.reports.deliveries import tell_recipients
 from tetkik.records.reports.edit_conflicts import (
@@ -203,7 +204,7 @@ def sign(
 
 def begin_amendment(tx: Transaction, report_id: str, reason: str) -> WorkingDraft:
     """Begin to amend a signed report: a draft with its text; the signed version stays what is read."""
-    may(tx, Permission.REPORT_SIGN)
+    access.require(tx, Permission.REPORT_SIGN, person=True)
     row = row_of(tx, report_id, lock=True)
     reason = one_line(reason)
     if not reason or len(reason) > LONGEST_REASON:
@@ -226,7 +227,7 @@ def begin_amendment(tx: Transaction, report_id: str, reason: str) -> WorkingDraf
 
 def drop_amendment(tx: Transaction, report_id: str, revision: int) -> None:
     """Give an amendment up: the signed version stays as it is."""
-    may(tx, Permission.REPORT_SIGN)
+    access.require(tx, Permission.REPORT_SIGN, person=True)
     row, _ = for_change(tx, report_id, revision)
     if not row.version:
         raise Conflict("This report was never signed, so there is no amendment to give up.")
@@ -278,17 +279,11 @@ def _pictures(tx: Transaction, row: Report, document: ReportDocument, picture: P
 
 def prove(tx: Transaction, proof: Proof, permission: Permission) -> None:
     """Hold that the actor may do this, and has just proved to be themselves."""
-    may(tx, permission)
+    access.require(tx, permission, person=True)
     if proof.user_id != tx.actor.user_id or proof.method not in _METHODS:
         raise Forbidden("The proof is not of the person who is signed in; sign in as the one who signs.")
     if not -_FRESH <= tx.now - proof.at <= _FRESH:
         raise Forbidden("The proof is too old; give the password or the passkey again.")
-
-
-def may(tx: Transaction, permission: Permission) -> None:
-    """Hold that the actor is a person who may do this."""
-    if tx.actor.user_id is None or not tx.actor.may(permission):
-        raise Forbidden("Your role does not allow this ({permission}).", permission=permission)
 
 
 def _refuse_unready(tx: Transaction, row: Report, state: DraftState, known: Readiness | None) -> None:

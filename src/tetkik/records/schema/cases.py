@@ -123,7 +123,7 @@ class Case(Identified, Made, Base):
 
 
 class CaseMark(Base):
-    """What a worklist is filtered by and a case may have several of: positive findings, modalities.
+    """What a worklist is filtered by and a case may have several of: findings that stand, modalities.
 
     State, priority and time stand here again, so that one index serves a filter and the order; the database
     itself keeps them equal to those of the case.

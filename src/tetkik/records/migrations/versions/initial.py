@@ -17,12 +17,12 @@ from importlib import resources
 
 from alembic import op
 
-revision = "0100"
+revision = "0101"
 down_revision = None
 
 
 def upgrade() -> None:
     """Create everything."""
-    file = resources.files("tetkik.records.migrations.versions") / f"0100.{op.get_bind().dialect.name}.sql"
+    file = resources.files("tetkik.records.migrations.versions") / f"0101.{op.get_bind().dialect.name}.sql"
     for statement in file.read_text("utf-8").rstrip(";\n").split(";\n\n"):
         op.execute(statement)
