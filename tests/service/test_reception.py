@@ -63,6 +63,14 @@ def view(app_context, case_id):
         return cases.load_case(tx, case_id, audit=False)
 
 
+def test_a_name_in_a_sentence_is_escaped_once(desk, app_context):
+    for number in ("H-7201", "H-7202"):
+        opened(desk, unknown="", name="Pat O'Dogherty", number=number)
+    found = desk.post("/reception/patients", data={"words": "odogherty dogherty"}).text
+    found += desk.post("/reception/patients", data={"words": "dogherty"}).text
+    assert found.count("Pat O&#39;Dogherty") >= 4 and "&amp;#39;" not in found
+
+
 def test_the_desk_is_asked_before_a_second_patient_of_one_name_and_birth_date(desk, app_context):
     typed = {"name": "Işıl Çağlı", "birth_date": "14.05.1968", "sex": "F"}
     headers, before = {"Accept-Language": "en"}, counted(app_context, Case)

@@ -1,4 +1,4 @@
-"""The built-in model as a demonstration shows it: its drafts state whatever is positive.
+"""The built-in model as a demonstration reads its drawn films: drafts state whatever is positive.
 
 A demonstration's films are drawn. The operating points of drafts are chosen on films of patients, and hardly
 drawing reaches one, so a draft would have nothing to show.

@@ -128,7 +128,7 @@ def test_an_empty_report_becomes_a_normal_one_whole():
         (ImagedStudy(Route.CHEST, frozenset({View.OTHER})), Examination.CHEST, ()),
         (ImagedStudy(Route.BRAIN_MRI, frozenset()), Examination.BRAIN_SLICE, ()),
         (
-            ImagedStudy(Route.BRAIN_MRI, frozenset(), 24, "t1 ax"),
+            ImagedStudy(Route.BRAIN_MRI, frozenset(), 24, "t1 ax sag temporal"),  # sağ: the right one
             Examination.BRAIN_MRI,
             ("diffusion", "flow voids", "sella"),
         ),

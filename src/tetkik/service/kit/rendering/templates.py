@@ -16,6 +16,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
+from markupsafe import Markup
 
 from tetkik.errors import (
     AccessError,
@@ -231,7 +232,11 @@ def render(
     settings = context_of(request).settings
 
     def t(sentence: str, /, **fields: object) -> str:
-        return translate(sentence, language, **fields)
+        # What a macro gives is escaped already, and the whole sentence is escaped once more.
+        plain = {
+            name: value.unescape() if isinstance(value, Markup) else value for name, value in fields.items()
+        }
+        return translate(sentence, language, **plain)
 
     def may(permission: str) -> bool:
         return actor is not None and actor.may(Permission(permission))
